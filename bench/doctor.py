@@ -1,0 +1,139 @@
+"""What this machine can and cannot measure, each with what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.environment import container_memory, cpu_model, memory_available
+from bench.plan import FRAMEWORK_EXTRAS
+from bench.registry import Registry
+
+GIB = 1 << 30
+POWERCAP = Path("/sys/class/powercap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`able` says whether it can be measured or is in order; `advice` what would change that."""
+
+    subject: str
+    able: bool
+    finding: str
+    advice: str = ""
+
+
+def examine(registry: Registry) -> list[Finding]:
+    """All findings on this machine and Python environment."""
+    return [
+        *_machine(),
+        *_frameworks(),
+        *_suites(registry),
+        *_memory(),
+        *_timing(),
+        *_energy(),
+        *_accelerator(),
+    ]
+
+
+def _machine() -> Iterator[Finding]:
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    free = memory_available() / GIB
+    limit = container_memory()
+    note = f", container limit {limit / GIB:.1f} GiB" if limit else ""
+    yield Finding(
+        subject="machine",
+        able=True,
+        finding=f"{cpu_model()}, {cores} cores, {free:.1f} GiB of memory free{note}",
+    )
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _frameworks() -> Iterator[Finding]:
+    for framework, (extra, module) in FRAMEWORK_EXTRAS.items():
+        able = _installed(module)
+        advice = "" if able else f"pip install 'attnbench[{extra}]'"
+        yield Finding(
+            subject=framework, able=able, finding="installed" if able else "not installed", advice=advice
+        )
+
+
+def _suites(registry: Registry) -> Iterator[Finding]:
+    for suite in registry.suites.values():
+        absent = [module for module in suite.modules if not _installed(module)]
+        advice = f"pip install 'attnbench[{suite.extra}]'" if absent else ""
+        finding = f"needs {', '.join(absent)}" if absent else "ready"
+        yield Finding(subject=f"suite {suite.name}", able=not absent, finding=finding, advice=advice)
+    for name, reason in registry.refused.items():
+        yield Finding(
+            subject=f"plug-in {name}", able=False, finding=reason, advice="mend or uninstall that package"
+        )
+
+
+def _memory() -> Iterator[Finding]:
+    able = sys.platform == "linux" and os.access("/proc/self/clear_refs", os.W_OK)
+    finding = "the kernel's high-water mark can be reset" if able else "no /proc/self/clear_refs to write to"
+    yield Finding(
+        subject="peak memory", able=able, finding=finding, advice="" if able else "measure memory on Linux"
+    )
+
+
+def _timing() -> Iterator[Finding]:
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = load > 0.25 * cores
+    advice = "stop what else runs before timing: ratios bear it, absolute times do not" if busy else ""
+    yield Finding(subject="quiet", able=not busy, finding=f"load {load:.2f} on {cores} cores", advice=advice)
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    if not governor.is_file():
+        yield Finding(
+            subject="clock", able=True, finding="no frequency governor is visible (usual on virtual machines)"
+        )
+        return
+    name = governor.read_text().strip()
+    fixed = name == "performance"
+    advice = "" if fixed else "sudo cpupower frequency-set -g performance"
+    yield Finding(subject="clock", able=fixed, finding=f"governor {name}", advice=advice)
+
+
+def _energy() -> Iterator[Finding]:
+    counters = sorted(POWERCAP.glob("*/energy_uj")) if POWERCAP.is_dir() else []
+    readable = [path for path in counters if os.access(path, os.R_OK)]
+    if readable:
+        finding, advice = f"{len(readable)} RAPL counters can be read", ""
+    elif counters:
+        finding = f"{len(counters)} RAPL counters are there and cannot be read"
+        advice = f"sudo chmod o+r {POWERCAP}/*/energy_uj"
+    else:
+        finding = "no energy counter: energy would be a constant times time"
+        advice = "measure energy on a machine with RAPL (bare metal) or an NVIDIA GPU"
+    yield Finding(subject="energy", able=bool(readable), finding=finding, advice=advice)
+
+
+def _accelerator() -> Iterator[Finding]:
+    able = shutil.which("nvidia-smi") is not None
+    finding = "nvidia-smi is there" if able else "no NVIDIA driver: --device cuda is not possible"
+    yield Finding(subject="accelerator", able=able, finding=finding)
+
+
+def print_findings(findings: list[Finding]) -> None:
+    """One line a finding, and under it what to do."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        mark = Text("can   ", "green") if finding.able else Text("cannot", "yellow")
+        console.print(Text.assemble(mark, f"  {finding.subject:<{width}}  {finding.finding}"))
+        if finding.advice:
+            console.print(Text(f"        {'':<{width}}  → {finding.advice}"))

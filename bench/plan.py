@@ -1,0 +1,399 @@
+"""From a request to jobs: variants crossed with workloads and tasks, cheap and telling ones first.
+
+A pair that cannot be measured is kept as a row that says why.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.loading import LoadError, is_file_target, split_target
+from bench.measuring import failure
+from bench.profiles import PROFILES
+from bench.registry import Registry, choose
+from bench.schema import (
+    Architecture,
+    Arm,
+    Job,
+    Measurement,
+    Plan,
+    Profile,
+    Request,
+    Role,
+    Status,
+    Step,
+    Suite,
+    Task,
+    Variant,
+    Workload,
+)
+
+REFERENCE = "softmax"
+SHORT_LENGTH = 1024
+FIRST_LOOK = 2
+FRAMEWORK_EXTRAS = {"torch": ("torch", "torch"), "keras": ("keras", "keras")}
+START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
+MEMORY_SHARE = 0.85
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the plan needs to know of the place it will run in."""
+
+    run: str
+    environment_id: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """An implementation that was asked for; `refusal` says why it cannot be measured at all."""
+
+    variant: Variant
+    framework: str
+    target: str
+    refusal: str = ""
+    failed: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant.name}@{self.framework}"
+
+    def arm(self, role: Role) -> Arm:
+        claims = tuple(
+            claim for claim in ("exact", "causal", "cross_attention") if getattr(self.variant, claim)
+        )
+        return Arm(
+            implementation=self.name,
+            role=role,
+            target=self.target,
+            options=self.variant.options,
+            claims=claims,
+        )
+
+
+def user_variant(spec: str, taken: Iterable[str]) -> tuple[Variant, str]:
+    """A row for ``--variant`` and the reason it is refused, if it is.
+
+    `spec` is ``module:Name`` or ``path/to/file.py:name``, optionally with ``@framework`` at its end
+    (torch where it says nothing).
+    """
+    target, _, framework = spec.partition("@")
+    try:
+        place, name = split_target(target)
+    except LoadError as error:
+        return _user_row(spec, framework or "torch", target), str(error)
+    if is_file_target(target):
+        target = f"{Path(place).expanduser().resolve()}:{name}"
+    if name in set(taken):
+        return _user_row(
+            target, framework or "torch", target
+        ), f"duplicate name: {name!r} is already a variant; rename it"
+    return _user_row(name, framework or "torch", target), ""
+
+
+def _user_row(name: str, framework: str, target: str) -> Variant:
+    return Variant(
+        name=name,
+        title=f"given on the command line: {target}",
+        paper="",
+        equation="",
+        time="not declared",
+        memory="not declared",
+        time_exponent=2.0,
+        exact=False,
+        causal=True,
+        cross_attention=True,
+        trainable=True,
+        targets={framework: target},
+    )
+
+
+def _missing(modules: Iterable[str]) -> bool:
+    return any(importlib.util.find_spec(module) is None for module in modules)
+
+
+def _candidates(request: Request, registry: Registry) -> list[_Candidate]:
+    names = choose("variant", request.variants, registry.variants) or (
+        [] if request.extra else list(registry.variants)
+    )
+    if REFERENCE in registry.variants:
+        names = [REFERENCE, *(name for name in names if name != REFERENCE)]
+    found: list[_Candidate] = []
+    for framework in request.frameworks:
+        extra, module = FRAMEWORK_EXTRAS.get(framework, ("all", framework))
+        absent = f"install attnbench[{extra}]" if _missing([module]) else ""
+        for name in names:
+            variant = registry.variants[name]
+            reason = absent or variant.unsupported.get(framework, "")
+            if framework not in variant.targets and not reason:
+                reason = f"{name} has no implementation for {framework}"
+            target = variant.targets.get(framework, "")
+            found.append(_Candidate(variant=variant, framework=framework, target=target, refusal=reason))
+    return found + list(_extra_candidates(request, registry))
+
+
+def _extra_candidates(request: Request, registry: Registry) -> Iterator[_Candidate]:
+    taken = set(registry.variants)
+    for spec in request.extra:
+        variant, refusal = user_variant(spec, taken)
+        taken.add(variant.name)
+        for framework, target in variant.targets.items():
+            if not refusal and framework not in FRAMEWORK_EXTRAS:
+                refusal = f"unknown framework {framework!r} in {spec!r}; known: {', '.join(FRAMEWORK_EXTRAS)}"
+            yield _Candidate(
+                variant=variant, framework=framework, target=target, refusal=refusal, failed=bool(refusal)
+            )
+    for name, reason in registry.refused.items():
+        row = _user_row(name, "torch", name)
+        yield _Candidate(variant=row, framework="plug-in", target="", refusal=reason, failed=True)
+
+
+def _refusal(candidate: _Candidate, suite: Suite, work: Workload | Task | None, registry: Registry) -> str:
+    if candidate.refusal:
+        return candidate.refusal
+    if work is None:
+        return ""
+    architecture: Architecture | None = registry.architectures.get(work.architecture)
+    if architecture is None:
+        return f"no architecture {work.architecture!r} is registered"
+    if candidate.framework not in architecture.targets:
+        return f"the architecture {work.architecture} has no form for {candidate.framework}"
+    if architecture.needs_cross_attention and not candidate.variant.cross_attention:
+        return f"{work.architecture} needs cross-attention, which {candidate.variant.name} does not have"
+    if isinstance(work, Workload) and work.causal and not candidate.variant.causal:
+        return f"{candidate.variant.name} has no causal form"
+    return ""
+
+
+def scaled(workloads: Iterable[Workload], lengths: tuple[int, ...]) -> tuple[Workload, ...]:
+    """The workloads at the asked lengths: those that scale are made anew, the fixed ones are left out."""
+    if not lengths:
+        return tuple(workloads)
+    made: dict[str, Workload] = {}
+    for workload in workloads:
+        for length in lengths if workload.scales else ():
+            name = "/".join((*workload.name.split("/")[:-1], str(length)))
+            made[name] = replace(workload, name=name, query_length=length, key_length=length)
+    return tuple(made.values())
+
+
+class Planner:
+    """Builds the jobs of one request; one method for each kind of suite."""
+
+    def __init__(self, request: Request, registry: Registry, site: Site) -> None:
+        self.request = request
+        self.registry = registry
+        self.site = site
+        self.profile: Profile = PROFILES[request.profile]
+        self.candidates = _candidates(request, registry)
+        self.refusals: list[Measurement] = []
+
+    def plan(self) -> Plan:
+        """All jobs in the order they run in, and the rows of what cannot be measured."""
+        asked = choose("suite", self.request.suites, self.registry.suites) or list(self.registry.suites)
+        if self.request.tasks and not self.request.suites:
+            asked = [name for name in asked if self.registry.suites[name].tasks]
+        jobs: list[Job] = []
+        for suite in self.registry.suites.values():
+            if suite.admits or suite.name in asked:
+                jobs.extend(self._suite(suite))
+        return Plan(jobs=tuple(sorted(jobs, key=_order)), refusals=tuple(self.refusals))
+
+    def _suite(self, suite: Suite) -> Iterator[Job]:
+        absent = f"install attnbench[{suite.extra}]" if suite.extra and _missing(suite.modules) else ""
+        if absent:
+            self._refuse_all(suite, absent)
+        elif suite.interleaved:
+            yield from self._interleaved(suite)
+        elif suite.tasks:
+            yield from self._trainings(suite)
+        else:
+            yield from self._alone(suite)
+
+    def _workloads(self, suite: Suite) -> tuple[Workload, ...]:
+        workloads = suite.workloads.get(self.profile.name, ())
+        return workloads if suite.admits else scaled(workloads, self.request.lengths)
+
+    def _tasks(self, suite: Suite) -> list[Task]:
+        tasks = {task.name: task for task in suite.tasks.get(self.profile.name, ())}
+        names = choose("task", self.request.tasks, self.registry.tasks) or list(tasks)
+        return [tasks[name] for name in names if name in tasks]
+
+    def _arms(self, suite: Suite, step: Step, framework: str | None, *, control: bool) -> Iterator[Arm]:
+        for candidate in self.candidates:
+            if framework is not None and candidate.framework != framework:
+                continue
+            role: Role = "reference" if candidate.variant.name == REFERENCE else "candidate"
+            arm = candidate.arm(role)
+            reason = _refusal(candidate, suite, step.workload or step.task, self.registry)
+            if reason:
+                self._refuse(suite, step, arm, reason, failed=candidate.failed)
+                continue
+            yield arm
+            if control and role == "reference":
+                yield replace(arm, role="control")
+
+    def _refuse(self, suite: Suite, step: Step, arm: Arm, reason: str, *, failed: bool = False) -> None:
+        job = self._job(suite, arm.implementation.rpartition("@")[2], 0, "", ())
+        status: Status = "failed" if failed else "unsupported"
+        if not any(
+            m.implementation == arm.implementation and m.subject == step.subject and m.suite == suite.name
+            for m in self.refusals
+        ):
+            self.refusals.append(failure(job, step, arm, reason, cause="refused", status=status))
+
+    def _refuse_all(self, suite: Suite, reason: str) -> None:
+        works: list[Workload | Task] = [*self._workloads(suite), *self._tasks(suite)]
+        for work in works:
+            step = self._step(work)
+            for candidate in self.candidates:
+                arm = Arm(implementation=candidate.name, role="candidate", target="")
+                self._refuse(suite, step, arm, reason)
+
+    def _step(
+        self, work: Workload | Task | None, *, subject: str = "", seed: int | None = None, key: str = ""
+    ) -> Step:
+        name = subject or (work.name if work else "")
+        return Step(
+            key=key or name,
+            subject=name,
+            arms=(),
+            workload=work if isinstance(work, Workload) else None,
+            task=work if isinstance(work, Task) else None,
+            seed=self.request.seed if seed is None else seed,
+            seconds=self.profile.seconds,
+            call_limit=self.profile.call_limit,
+        )
+
+    def _built(self, step: Step, framework: str) -> Step:
+        work = step.workload or step.task
+        if work is None or work.architecture not in self.registry.architectures:
+            return step
+        targets = self.registry.architectures[work.architecture].targets
+        return replace(step, architecture=targets.get(framework, ""))
+
+    def _job(
+        self, suite: Suite, framework: str, launch: int, stage: str, steps: tuple[Step, ...], label: str = ""
+    ) -> Job:
+        opener = suite.opener if framework in FRAMEWORK_EXTRAS else ""
+        side_by_side = 1 if suite.exclusive else self.request.jobs
+        arms = sum(len(step.arms) for step in steps)
+        return Job(
+            id="/".join(part for part in (suite.name, framework, label, str(launch)) if part),
+            run=self.site.run,
+            suite=suite.name,
+            target=suite.target,
+            framework=framework,
+            launch=launch,
+            steps=steps,
+            environment_id=self.site.environment_id,
+            device=self.request.device,
+            threads=max(1, self.request.threads // (self.request.jobs if suite.tasks else 1)),
+            time_limit=self.profile.time_limit,
+            memory_limit=int(self.site.memory_bytes * MEMORY_SHARE / side_by_side),
+            exclusive=suite.exclusive,
+            metric=suite.metrics[0].name,
+            unit=suite.metrics[0].unit,
+            stage=stage,
+            opener=opener,
+            bars=suite.admits,
+            expected_seconds=START_SECONDS.get(framework, 4.0) + 2.5 * self.profile.seconds * arms,
+            environment=suite.environment,
+        )
+
+    def _interleaved(self, suite: Suite) -> Iterator[Job]:
+        """One job a framework, launch and range of lengths: all arms in one process."""
+        workloads = sorted(self._workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase))
+        for short in (True, False):
+            chosen = [
+                w for w in workloads if (w.key_length <= SHORT_LENGTH) == short and w.phase != "training_run"
+            ]
+            yield from self._launches(
+                suite, chosen, "short" if short else "long", range(self.profile.launches)
+            )
+        whole = [w for w in workloads if w.phase == "training_run"]
+        yield from self._launches(suite, whole, "whole trainings", range(FIRST_LOOK))
+
+    def _launches(
+        self, suite: Suite, workloads: list[Workload], label: str, launches: range
+    ) -> Iterator[Job]:
+        for launch in launches if workloads else ():
+            for framework in self.request.frameworks:
+                steps = [self._yardstick(framework, launch)]
+                for workload in workloads:
+                    step = self._built(self._step(workload, seed=self.request.seed + launch), framework)
+                    control = (
+                        workload.key_length <= self.profile.control_up_to and workload.phase != "training_run"
+                    )
+                    arms = tuple(self._arms(suite, step, framework, control=control))
+                    if arms:
+                        steps.append(replace(step, arms=arms))
+                if len(steps) > 1:
+                    stage = (
+                        f"{suite.title}, {label} lengths"
+                        if launch < FIRST_LOOK
+                        else f"{suite.title}, more launches"
+                    )
+                    yield self._job(suite, framework, launch, stage, tuple(steps), label)
+
+    def _yardstick(self, framework: str, launch: int) -> Step:
+        arm = Arm(implementation=f"matrix_product@{framework}", role="yardstick", target="")
+        return replace(
+            self._step(None, subject="matrix_product", seed=self.request.seed + launch), arms=(arm,)
+        )
+
+    def _alone(self, suite: Suite) -> Iterator[Job]:
+        """One job an implementation, workload and repeat: a process to itself."""
+        for repeat in range(1 if suite.admits else self.profile.repeats):
+            for work in self._workloads(suite):
+                blank = self._step(work)
+                for arm in self._arms(suite, blank, None, control=False):
+                    framework = arm.implementation.rpartition("@")[2]
+                    step = replace(self._built(blank, framework), arms=(arm,))
+                    yield self._job(
+                        suite, framework, repeat, suite.title, (step,), f"{arm.implementation}/{step.key}"
+                    )
+
+    def _trainings(self, suite: Suite) -> Iterator[Job]:
+        """One job an implementation, task and seed, and one a baseline and task."""
+        for task in self._tasks(suite):
+            blank = self._step(task)
+            for name, target in task.baselines.items():
+                arm = Arm(implementation=name, role="baseline", target=target)
+                stage = f"{suite.title}, seed 1 of {self.profile.seeds}"
+                step = replace(blank, arms=(arm,))
+                yield self._job(suite, name.rpartition("@")[2], 0, stage, (step,), f"{name}/{task.name}")
+            for arm in self._arms(suite, blank, None, control=False):
+                framework = arm.implementation.rpartition("@")[2]
+                for index in range(self.profile.seeds):
+                    step = self._step(task, seed=self.request.seed + index)
+                    step = replace(self._built(step, framework), arms=(arm,))
+                    stage = f"{suite.title}, seed {index + 1} of {self.profile.seeds}"
+                    job = self._job(
+                        suite, framework, index, stage, (step,), f"{arm.implementation}/{task.name}"
+                    )
+                    yield replace(job, expected_seconds=2.5 * job.expected_seconds)
+
+
+def _order(job: Job) -> tuple[int, int, str, str]:
+    """Certificates, then what is cheap and telling: short lengths, memory, long lengths, trainings seed
+    by seed, and last the launches that sharpen what already stands."""
+    if job.bars:
+        return (0, 0, "", "")
+    long = "/long/" in job.id
+    if job.steps and job.steps[-1].task is not None:
+        return (4, job.launch, "", "")
+    if any(step.workload and step.workload.phase == "training_run" for step in job.steps):
+        return (6, job.launch, "", "")
+    if "matrix_product" in {step.subject for step in job.steps}:
+        return (5, job.launch, "", "") if job.launch >= FIRST_LOOK else (3 if long else 1, job.launch, "", "")
+    return (2, job.launch, "", "")
+
+
+def make_plan(request: Request, registry: Registry, site: Site) -> Plan:
+    """The plan of a request; raises `UnknownNameError` for a variant, suite or task that nobody registered."""
+    return Planner(request, registry, site).plan()

@@ -1,0 +1,121 @@
+"""What can be compared, measured and shown: found through entry points, without importing a framework.
+
+Three groups, for what is built in and for what users bring alike: `attnbench.variants`,
+`attnbench.suites` and `attnbench.views`. An entry point names a module that holds tuples called
+`VARIANTS`, `ARCHITECTURES`, `SUITES`, `VIEWS` and a dict `FORMATS`, as far as it has them, or a single
+row; the report's module also names its `WRITER`. A plug-in that cannot be read is
+reported as such and costs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+from bench.loading import did_you_mean
+from bench.schema import Architecture, Suite, Task, Variant, View
+
+GROUPS = ("attnbench.variants", "attnbench.suites", "attnbench.views")
+
+
+class UnknownNameError(Exception):
+    """A name that nobody registered; the message lists what there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """All rows by name. `writer` is what writes the reports, ``"module:write_reports"``; `refused`
+    holds what a plug-in brought that cannot be used, with the reason."""
+
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    architectures: Mapping[str, Architecture] = field(default_factory=dict)
+    suites: Mapping[str, Suite] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+    writer: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """Tasks of all suites by name; where profiles differ in budget, the largest."""
+        return {
+            task.name: task
+            for suite in self.suites.values()
+            for tasks in suite.tasks.values()
+            for task in tasks
+        }
+
+
+def choose(kind: str, asked: Iterable[str], known: Mapping[str, Any]) -> list[str]:
+    """The asked names, each once; raises UnknownNameError with a suggestion for one that is not known."""
+    chosen = list(dict.fromkeys(asked))
+    for name in chosen:
+        if name not in known:
+            raise UnknownNameError(
+                f"unknown {kind} {name!r}{did_you_mean(name, list(known))}; known: {', '.join(known)}"
+            )
+    return chosen
+
+
+def _rows(found: Any) -> list[Any]:
+    if isinstance(found, (Variant, Architecture, Suite, View)):
+        return [found]
+    if isinstance(found, (tuple, list)):
+        return list(found)
+    return [
+        row for name in ("VARIANTS", "ARCHITECTURES", "SUITES", "VIEWS") for row in getattr(found, name, ())
+    ]
+
+
+def _entry_points() -> list[metadata.EntryPoint]:
+    points = [point for group in GROUPS for point in metadata.entry_points(group=group)]
+    # Ours first, whatever order the installation gives, so that a plug-in cannot take a built-in name.
+    return sorted(
+        points, key=lambda point: (point.dist is None or point.dist.name != "attnbench", point.name)
+    )
+
+
+def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
+    """The registry of these entry points; a name that is taken is refused under the plug-in's own name."""
+    tables: dict[type, dict[str, Any]] = {Variant: {}, Architecture: {}, Suite: {}, View: {}}
+    formats: dict[str, str] = {}
+    writer = ""
+    refused: dict[str, str] = {}
+    for point in points:
+        try:
+            found = point.load()
+        except Exception as error:  # noqa: BLE001  a plug-in is the user's code: see `refused`
+            refused[point.name] = (
+                f"entry point {point.value} cannot be loaded: {type(error).__name__}: {error}"
+            )
+            continue
+        formats.update(getattr(found, "FORMATS", {}))
+        writer = writer or getattr(found, "WRITER", "")
+        for row in _rows(found):
+            table = tables.get(type(row))
+            if table is None:
+                refused[point.name] = (
+                    f"entry point {point.value} holds {type(row).__name__}, expected rows of bench.schema"
+                )
+            elif row.name in table:
+                refused[f"{point.name}:{row.name}"] = f"duplicate name: {row.name!r} is already registered"
+            else:
+                table[row.name] = row
+    return Registry(
+        variants=tables[Variant],
+        architectures=tables[Architecture],
+        suites=tables[Suite],
+        views=tables[View],
+        formats=formats,
+        writer=writer,
+        refused=refused,
+    )
+
+
+@functools.cache
+def registry() -> Registry:
+    """The registry of this Python environment."""
+    return collect(_entry_points())

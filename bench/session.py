@@ -1,0 +1,185 @@
+"""A run from the outside: started, gone on with, reported; what the command line and scripts call."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench import wire
+from bench.environment import capture, differences, memory_available
+from bench.launch import Launcher
+from bench.measuring import now
+from bench.plan import REFERENCE, Site, make_plan
+from bench.profiles import PROFILES
+from bench.registry import registry
+from bench.run import Runner, StoppedError, Watcher
+from bench.schema import SCHEMA_VERSION, Environment, Measurement, Plan, Request
+from bench.store import Store, StoreError, read_manifest, read_run
+
+RUNS = Path("results/runs")
+# A handful of seeds decides nothing at 1%; the level is printed beside every verdict on a score.
+SCORE_ALPHA = 0.05
+SCORE_MARGINS = {"accuracy": 0.01, "psnr": 0.25, "ssim": 0.01}
+
+
+class ClosingWatcher(Watcher, Protocol):
+    """A watcher that takes down what it put on the screen."""
+
+    def close(self) -> None:
+        """The run is over, whichever way."""
+
+
+Watch = Callable[[Plan, int], ClosingWatcher]
+
+
+class ReportFailedError(Exception):
+    """The report could not be written; the measurements stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A run folder and how it is watched; `report` rewrites the page after each stage."""
+
+    path: Path
+    watch: Watch
+    report: bool
+
+    def go_on(self) -> None:
+        """Measure what is missing; raises StoppedError after Ctrl-C, StoreError when the disk says no."""
+        request = request_of(self.path)
+        with Store(self.path) as store:
+            _same_place(self.path, request)
+            plan = store.plan()
+            watcher = self.watch(plan, request.jobs)
+            launcher = Launcher()
+            try:
+                with _workers_stopped(launcher):
+                    Runner(store, launcher, watcher, self._rewrite, request.jobs).run()
+            finally:
+                watcher.close()
+            store.update(finished_at=now(), load_after=os.getloadavg()[0])
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        if self.report:
+            write_report_apart(self.path)
+
+
+@contextmanager
+def _workers_stopped(launcher: Launcher) -> Iterator[None]:
+    """Whatever ends the run, no worker outlives it."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        launcher.stop()
+        raise StoppedError from error
+    finally:
+        launcher.stop()
+
+
+def new_folder(profile: str) -> Path:
+    """A folder name that sorts by time and does not collide."""
+    return RUNS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{profile}-{secrets.token_hex(2)}"
+
+
+def request_of(path: Path) -> Request:
+    """What the run in `path` was asked for."""
+    return wire.convert(read_manifest(path)["request"], Request)
+
+
+def environment_of(path: Path) -> Environment:
+    """Where the run in `path` was measured."""
+    return wire.convert(read_manifest(path)["environment"], Environment)
+
+
+def _captured(request: Request) -> Environment:
+    return capture(threads=request.threads, backend=os.environ.get("KERAS_BACKEND", "tensorflow"))
+
+
+def _same_place(path: Path, request: Request) -> None:
+    old, new = environment_of(path), _captured(request)
+    if old.id != new.id:
+        told = "; ".join(differences(old, new))
+        raise StoreError(
+            f"{path} was measured in another environment ({told}); figures of two must not be mixed: "
+            "start a new run here"
+        )
+
+
+def create(request: Request, path: Path, command: str) -> None:
+    """Plan the request and put it on disk; raises `bench.registry.UnknownNameError` for what nobody registered."""
+    environment = _captured(request)
+    site = Site(run=path.name, environment_id=environment.id, memory_bytes=memory_available())
+    plan = make_plan(request, registry(), site)
+    profile = PROFILES[request.profile]
+    manifest: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "run": path.name,
+        "command": command,
+        "profile": profile.name,
+        "seed": request.seed,
+        "started_at": now(),
+        "finished_at": None,
+        "environment": wire.plain(environment),
+        "request": wire.plain(request),
+        "reference": REFERENCE,
+        "launches_planned": profile.launches,
+        "repeats_planned": profile.repeats,
+        "seeds_planned": profile.seeds,
+        "alpha": profile.alpha,
+        "margin": profile.margin,
+        "score_alpha": SCORE_ALPHA,
+        "score_margins": SCORE_MARGINS,
+    }
+    Store.create(path, manifest, plan)
+
+
+def write_report_apart(path: Path) -> None:
+    """Write all formats in a process of its own: a failing page costs the page, never the run."""
+    command = [sys.executable, "-P", "-m", "bench.cli", "report", "--quiet", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ReportFailedError(
+            f"the report of {path} could not be written:\n{(done.stderr or done.stdout)[-3000:]}"
+        )
+
+
+def unmeasured(path: Path) -> list[Measurement]:
+    """The rows that make a run incomplete in what was asked for.
+
+    That is every failure to measure, and what is unsupported only where both the variant and the
+    framework were asked for by name. A property that a certificate refutes was measured, and is not here.
+    """
+    request, rows = request_of(path), read_run(path).measurements
+    named = set(request.variants)
+    found = []
+    for m in rows:
+        variant = m.implementation.rpartition("@")[0]
+        refuted = m.suite == "certificate" and "bars" not in m.details
+        missing_extra = m.status == "unsupported" and m.reason.startswith("install ")
+        if (
+            (m.status == "failed" and not refuted)
+            or missing_extra
+            or (m.status == "unsupported" and variant in named and m.metric != "operations")
+        ):
+            found.append(m)
+    return found
+
+
+__all__ = [
+    "ReportFailedError",
+    "Session",
+    "StoppedError",
+    "create",
+    "new_folder",
+    "unmeasured",
+    "write_report_apart",
+]

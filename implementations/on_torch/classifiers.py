@@ -1,0 +1,89 @@
+"""Classifiers of texts and of images: an encoder between an embedding and a linear head.
+
+    logits = head(mean over real tokens of encoder(embedding(tokens) + positions))
+
+The mean, not a special token, so that the head sees the same thing whatever the variant can reach.
+"""
+
+from typing import Unpack
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from implementations.on_torch.dense import Dense, Positions, Table
+from implementations.on_torch.encoder import Encoder, EncoderBlock, build_blocks
+from implementations.on_torch.layer import Attention, AttentionSettings
+
+
+class TextClassifier(Encoder):
+    """Token numbers to logits; number 0 is padding."""
+
+    def __init__(
+        self, blocks: list[EncoderBlock], width: int, *, vocabulary: int, classes: int, max_length: int
+    ) -> None:
+        super().__init__(blocks, width)
+        self.embedding = Table(vocabulary, width)
+        self.positions = Positions(max_length, width)
+        self.head = Dense(width, classes)
+
+    def forward(
+        self, tokens: Int[Tensor, "batch time"], padding: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits; `padding` is True where a real token stands, taken from the tokens when not given.
+
+        Raises ValueError for texts longer than `max_length`. A text without a token gets the head's bias.
+        """
+        real = tokens != 0 if padding is None else padding
+        encoded = self.encode(self.positions(self.embedding(tokens)), real)
+        weights = real.to(encoded.dtype)[..., None]
+        mean = (encoded * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+        logits: Tensor = self.head(mean)
+        return logits
+
+
+class PatchClassifier(Encoder):
+    """Flattened image patches to logits."""
+
+    def __init__(
+        self, blocks: list[EncoderBlock], width: int, *, patch_width: int, classes: int, max_length: int
+    ) -> None:
+        super().__init__(blocks, width)
+        self.embedding = Dense(patch_width, width)
+        self.positions = Positions(max_length, width)
+        self.head = Dense(width, classes)
+
+    def forward(self, patches: Float[Tensor, "batch time patch_width"]) -> Float[Tensor, "batch classes"]:
+        """Logits, every patch being real. Raises ValueError for more than `max_length` patches."""
+        encoded = self.encode(self.positions(self.embedding(patches)))
+        logits: Tensor = self.head(encoded.mean(dim=1))
+        return logits
+
+
+def build_text_classifier(
+    attention: Attention,
+    *,
+    width: int,
+    vocabulary: int,
+    classes: int,
+    layers: int = 2,
+    **settings: Unpack[AttentionSettings],
+) -> TextClassifier:
+    """The classifier ``model(tokens, padding) -> logits``; `settings` as for `build_layer`."""
+    blocks = build_blocks(attention, width=width, layers=layers, **settings)
+    longest = settings["max_length"]
+    return TextClassifier(blocks, width, vocabulary=vocabulary, classes=classes, max_length=longest)
+
+
+def build_patch_classifier(
+    attention: Attention,
+    *,
+    width: int,
+    patch_width: int,
+    classes: int,
+    layers: int = 2,
+    **settings: Unpack[AttentionSettings],
+) -> PatchClassifier:
+    """The classifier ``model(patches) -> logits``; `settings` as for `build_layer`."""
+    blocks = build_blocks(attention, width=width, layers=layers, **settings)
+    longest = settings["max_length"]
+    return PatchClassifier(blocks, width, patch_width=patch_width, classes=classes, max_length=longest)

@@ -1,0 +1,30 @@
+"""The views of a report, in the order of the page, and the formats that it is written in.
+
+Only names stand here: nothing that draws or tabulates is imported until a report is written.
+"""
+
+from __future__ import annotations
+
+from bench.schema import View
+
+VIEWS: tuple[View, ...] = (
+    View(name="verdicts", title="Verdicts", target="reports.verdicts:render"),
+    View(name="crossover", title="Where a variant starts to pay", target="reports.crossover:render"),
+    View(name="scaling", title="How cost grows with length", target="reports.scaling:render"),
+    View(name="tradeoff", title="Score against cost", target="reports.tradeoff:render"),
+    View(name="accuracy", title="Scores on each task", target="reports.accuracy:render"),
+    View(name="figures", title="Every figure", target="reports.figures:render"),
+    View(name="failures", title="What failed and why", target="reports.failures:render"),
+    View(name="checks", title="How far to trust this run", target="reports.checks:render"),
+    View(name="environment", title="Where it was measured", target="reports.environment:render"),
+    View(name="reproduce", title="How to reproduce it", target="reports.reproduce:render"),
+)
+
+FORMATS: dict[str, str] = {
+    "html": "reports.page:write",
+    "markdown": "reports.markdown:write",
+    "csv": "reports.figures_csv:write",
+    "json": "reports.json_report:write",
+}
+
+WRITER = "reports.page:write_reports"

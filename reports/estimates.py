@@ -1,0 +1,241 @@
+"""Every figure of a report: an estimate with its interval, unit, method and status.
+
+Positive quantities (times, rates, bytes) are averaged over launches as logarithms, scores over seeds as
+they are; intervals are Student's t over launches or seeds. What too few calls cannot show, such as
+the slowest hundredth of thirty calls, is `below_resolution` with the reason and carries no number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+import numpy
+
+from bench.statistics import interval
+from reports.comparisons import SETTLED_LAUNCHES, SETTLED_SEEDS, seed_means
+from reports.frame import Results
+
+_PERCENTILES = (("latency_p50", 50, 1), ("latency_p95", 95, 20), ("latency_p99", 99, 100))
+_RATES = (("items_per_second", "items", "items/s"), ("tokens_per_second", "tokens", "tokens/s"))
+_UNSCORED = ("parameters", "training_seconds", "loss_curve")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure of one implementation. `estimate` is None for every status but `ok`;
+    `low` and `high` are None where fewer than two launches (or seeds) stand behind it."""
+
+    suite: str
+    metric: str
+    unit: str
+    implementation: str
+    role: str
+    subject: str
+    series: str
+    length: int
+    environment_id: str
+    status: str
+    reason: str
+    method: str
+    tool: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    launches: int = 0
+    values: int = 0
+    warmups: int = 0
+    provisional: bool = False
+
+    @property
+    def variant(self) -> str:
+        """The implementation without its framework."""
+        return self.implementation.rpartition("@")[0] or self.implementation
+
+
+def estimate(results: Results) -> tuple[Figure, ...]:
+    """All figures of all suites, in the order in which they were measured."""
+    level = 1 - results.alpha
+    return (
+        *_timings(results, level),
+        *_each(results.select("memory"), level),
+        *_each(_yardsticks(results), level),
+        *_scores(results, level),
+        *_without_value(results),
+    )
+
+
+def _cells(rows: Any) -> Iterator[Any]:
+    """Groups of rows that are one figure: same work, same implementation, same role."""
+    names = ["environment_id", "suite", "metric", "subject", "implementation", "role"]
+    fine = rows[rows["status"] == "ok"]
+    for _, group in fine.groupby(names, sort=False):
+        yield group
+
+
+def _figure(rows: Any, **fields: Any) -> Figure:
+    first = rows.iloc[0]
+    known = {
+        name: first[name]
+        for name in (
+            "suite",
+            "metric",
+            "unit",
+            "implementation",
+            "role",
+            "subject",
+            "series",
+            "environment_id",
+        )
+    }
+    known |= {"method": first["method"], "tool": first["tool"], "status": "ok", "reason": ""}
+    known |= {"length": int(first["length"]), "values": sum(len(values) for values in rows["values"])}
+    return Figure(**(known | fields))
+
+
+def over_launches(values: Sequence[float], level: float) -> tuple[float, float | None, float | None]:
+    """Geometric mean over launches with its t interval, which one launch cannot have."""
+    logs = [math.log(value) for value in values]
+    if len(logs) < 2:
+        return math.exp(logs[0]), None, None
+    centre, low, high = interval(logs, level)
+    return math.exp(centre), math.exp(min(low, 700.0)), math.exp(min(high, 700.0))
+
+
+def _spread(values: Sequence[float], level: float) -> dict[str, Any]:
+    centre, low, high = over_launches(values, level)
+    launches = len(values)
+    return {
+        "estimate": centre,
+        "low": low,
+        "high": high,
+        "level": level if low is not None else None,
+        "launches": launches,
+        "provisional": launches < SETTLED_LAUNCHES,
+    }
+
+
+def _yardsticks(results: Results) -> Any:
+    return results.select("throughput", "gemm_flops")
+
+
+def _each(rows: Any, level: float) -> Iterator[Figure]:
+    """One median a launch, as it was measured."""
+    for group in _cells(rows):
+        values = [median(launch) for launch in group["values"]]
+        if min(values) > 0:
+            yield _figure(group, **_spread(values, level))
+        else:
+            yield _nothing(group, "below_resolution", "what was measured is not above zero")
+
+
+def _nothing(rows: Any, status: str, reason: str, **fields: Any) -> Figure:
+    return _figure(rows, status=status, reason=reason, launches=len(rows), **fields)
+
+
+def _timings(results: Results, level: float) -> Iterator[Figure]:
+    for group in _cells(results.select("throughput", "seconds")):
+        if group.iloc[0]["role"] == "control":
+            continue
+        yield from _percentiles(group, level)
+        yield from _rates(group, level)
+        yield from _share_of_gemm(results, group, level)
+    for group in _cells(results.select("crossing", "seconds")):
+        yield from _percentiles(group, level)
+
+
+def _percentiles(rows: Any, level: float) -> Iterator[Figure]:
+    calls = min(len(values) for values in rows["values"])
+    batched = int(float(rows.iloc[0]["details"].get("calls_per_value", "1")))
+    warmups = int(rows["warmups"].median())
+    for name, percent, needed in _PERCENTILES:
+        if percent != 50 and batched > 1:
+            reason = f"each value is the mean of {batched} calls, which hides the slow ones"
+            yield _nothing(rows, "below_resolution", reason, metric=name)
+        elif calls < needed:
+            reason = f"needs {needed} calls in each launch, had {calls}"
+            yield _nothing(rows, "below_resolution", reason, metric=name)
+        else:
+            values = [float(numpy.percentile(launch, percent)) for launch in rows["values"]]
+            yield _figure(rows, metric=name, warmups=warmups, **_spread(values, level))
+
+
+def _derived(rows: Any, level: float, amount: float, **fields: Any) -> Figure:
+    """What is done in one call, by the second: items, tokens, shares of the machine's speed."""
+    values = [amount / median(launch) for launch in rows["values"]]
+    return _figure(rows, **fields, **_spread(values, level))
+
+
+def _rates(rows: Any, level: float) -> Iterator[Figure]:
+    for name, counted, unit in _RATES:
+        count = int(rows.iloc[0][counted])
+        if count:
+            yield _derived(rows, level, count, metric=name, unit=unit)
+
+
+def _share_of_gemm(results: Results, rows: Any, level: float) -> Iterator[Figure]:
+    """Operations a second as a fraction of a matrix product's in the same run; they are modelled."""
+    first = rows.iloc[0]
+    timed = results.select("throughput")
+    here = timed[(timed["status"] == "ok") & (timed["environment_id"] == first["environment_id"])]
+    work = here[
+        (here["metric"] == "operations")
+        & (here["subject"] == first["subject"])
+        & (here["implementation"] == first["implementation"])
+    ]
+    gemm = here[(here["metric"] == "gemm_flops") & (here["framework"] == first["framework"])]
+    if work.empty or gemm.empty:
+        return
+    operations = work["values"].iloc[0][0]
+    speed = median(value for launch in gemm["values"] for value in launch)
+    yield _derived(
+        rows,
+        level,
+        operations / speed,
+        metric="share_of_matrix_product",
+        unit="share",
+        method="modelled",
+        tool=f"{first['tool']}; operations by {work.iloc[0]['tool']}",
+    )
+
+
+def _scores(results: Results, level: float) -> Iterator[Figure]:
+    for group in _cells(results.select("accuracy")):
+        metric = group.iloc[0]["metric"]
+        if metric == "loss_curve":
+            continue
+        means = list(seed_means(group).values())
+        without_scatter = metric == "parameters" or group.iloc[0]["role"] == "baseline"
+        yield _figure(group, **(_constant(means) if without_scatter else _over_seeds(means, level)))
+
+
+def _constant(means: Sequence[float]) -> dict[str, Any]:
+    """A count, or a baseline that every seed gives alike: nothing to wait for, no interval over seeds."""
+    return {"estimate": fmean(means), "launches": len(means)}
+
+
+def _over_seeds(means: Sequence[float], level: float) -> dict[str, Any]:
+    fields: dict[str, Any] = {"estimate": fmean(means), "launches": len(means)}
+    if len(means) > 1:
+        _, low, high = interval(means, level)
+        fields |= {"low": low, "high": high, "level": level}
+    return fields | {"provisional": len(means) < SETTLED_SEEDS}
+
+
+def _without_value(results: Results) -> Iterator[Figure]:
+    """What was to be measured and was not: kept with its status, so that no cell is blank."""
+    names = ["environment_id", "suite", "metric", "subject", "implementation", "role", "status"]
+    frame = results.frame
+    missing = frame[(frame["status"] != "ok") & (frame["suite"] != "certificate")]
+    for _, group in missing.groupby(names, sort=False):
+        first = group.iloc[0]
+        yield _nothing(group, first["status"], first["reason"])
+
+
+def is_score(metric: str) -> bool:
+    """Whether a metric of the accuracy suite says how well a variant learnt."""
+    return metric not in _UNSCORED

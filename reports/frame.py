@@ -1,0 +1,201 @@
+"""Runs to one tidy table: a row a measurement, a column a thing one can ask for.
+
+Launches of one machine may be pooled; figures of two machines may not. So runs that were measured in
+different environments are refused, unless the caller says that they shall be mixed; then they stay
+apart in the table and the page says so. Two runs that gave one name to different work are refused always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from bench.schema import Measurement
+from bench.store import RunRecord, read_run
+
+_WORK = ("architecture", "phase", "batch", "query_length", "key_length", "width", "heads", "dtype", "causal")
+_COUNTS = ("batch", "query_length", "key_length", "width", "heads", "tokens", "items")
+_PLAIN = (
+    "run",
+    "suite",
+    "metric",
+    "unit",
+    "implementation",
+    "role",
+    "subject",
+    "seed",
+    "launch",
+    "warmups",
+    "values",
+    "status",
+    "reason",
+    "method",
+    "tool",
+    "environment_id",
+    "started_at",
+)
+COLUMNS = (*_PLAIN, "variant", "framework", "length", "series", *_WORK, "tokens", "items", "details")
+_LOADS = {"id", "load_before", "load_after"}
+
+
+class EnvironmentsDifferError(ValueError):
+    """Runs of different machines or software were asked for in one report."""
+
+
+class WorkDiffersError(ValueError):
+    """Two runs measured different work under one name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """The tidy table of some runs with their manifests; `mixed` where it holds several environments."""
+
+    frame: Any
+    manifests: tuple[Mapping[str, Any], ...]
+    set_aside: int
+    mixed: bool
+
+    @property
+    def alpha(self) -> float:
+        """The strictest error rate that any of the runs was planned with."""
+        return min((float(manifest["alpha"]) for manifest in self.manifests), default=0.01)
+
+    @property
+    def margin(self) -> float:
+        """The smallest relative difference that any of the runs calls one."""
+        return min((float(manifest["margin"]) for manifest in self.manifests), default=0.02)
+
+    @property
+    def score_margins(self) -> dict[str, float]:
+        """The same for scores, by metric, in the metric's unit."""
+        margins: dict[str, float] = {}
+        for manifest in self.manifests:
+            for metric, margin in manifest.get("score_margins", {}).items():
+                margins[metric] = min(float(margin), margins.get(metric, float(margin)))
+        return margins
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether any of the runs has not come to its end."""
+        return any(manifest.get("finished_at") is None for manifest in self.manifests)
+
+    @property
+    def score_alpha(self) -> float:
+        """Error rate of verdicts on scores, whose evidence is a few seeds; `alpha` where none is given."""
+        return min(
+            (float(manifest.get("score_alpha", self.alpha)) for manifest in self.manifests), default=0.05
+        )
+
+    def planned(self, runs: Sequence[str], what: str = "launches_planned") -> int:
+        """How many launches (or ``repeats_planned``) those runs were to make of each cell."""
+        return sum(
+            int(manifest.get(what, manifest["launches_planned"]))
+            for manifest in self.manifests
+            if manifest["run"] in runs
+        )
+
+    def select(self, suite: str, *metrics: str) -> Any:
+        """The rows of a suite, of some metrics or of all."""
+        rows = self.frame[self.frame["suite"] == suite]
+        return rows[rows["metric"].isin(metrics)] if metrics else rows
+
+
+def read_results(runs: Sequence[Path], *, mix_environments: bool = False) -> Results:
+    """The runs' measurements in one table.
+
+    Raises EnvironmentsDifferError for runs of several environments (unless they shall be mixed),
+    WorkDiffersError where one name stands for different work, and what `read_run` raises
+    for a folder that is no run.
+    """
+    if not runs:
+        raise ValueError("a report needs at least one run, got none")
+    records = [read_run(Path(run)) for run in runs]
+    rows = [_row(measurement) for record in records for measurement in record.measurements]
+    frame = pandas.DataFrame(rows, columns=list(COLUMNS))
+    environments = _environments(records)
+    if len(environments) > 1 and not mix_environments:
+        raise EnvironmentsDifferError(_describe(environments))
+    _same_work(frame)
+    return Results(
+        frame=frame,
+        manifests=tuple(record.manifest for record in records),
+        set_aside=sum(record.set_aside for record in records),
+        mixed=len(environments) > 1,
+    )
+
+
+def _row(measurement: Measurement) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(measurement, name) for name in _PLAIN}
+    variant, _, framework = measurement.implementation.rpartition("@")
+    details = dict(measurement.details)
+    row.update(variant=variant or framework, framework=framework if variant else "", details=details)
+    row.update({name: details.get(name, "") for name in _WORK})
+    row.update({name: _count(details.get(name, "")) for name in _COUNTS})
+    row["length"] = max(row["query_length"], row["key_length"])
+    row["series"] = _series(measurement.subject, row["length"])
+    return row
+
+
+def _count(text: str) -> int:
+    """A count that a workload states; 0 where it states none."""
+    return int(float(text)) if text else 0
+
+
+def _series(subject: str, length: int) -> str:
+    """A workload's name without its length, so that "layer/forward/512" and "/1024" are one curve."""
+    return "/".join(part for part in subject.split("/") if part != str(length))
+
+
+def _environments(records: Sequence[RunRecord]) -> dict[str, Mapping[str, Any]]:
+    """Every environment that a record names, by id, with its description where a manifest holds it."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        environment = record.manifest.get("environment") or {}
+        found.setdefault(str(environment.get("id", "unknown")), environment)
+    for record in records:
+        for measurement in record.measurements:
+            found.setdefault(measurement.environment_id, {})
+    return found
+
+
+def flattened(environment: Mapping[str, Any]) -> dict[str, str]:
+    """An environment as one level of names and texts: ``versions.torch`` -> ``2.13.0``."""
+    flat: dict[str, str] = {}
+    for name, value in environment.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{name}.{inner}": str(text) for inner, text in value.items()})
+        else:
+            flat[name] = str(value)
+    return flat
+
+
+def _describe(environments: Mapping[str, Mapping[str, Any]]) -> str:
+    flat = [flattened(environment) for environment in environments.values()]
+    names = sorted(set().union(*flat) - _LOADS)
+    differences = []
+    for name in names:
+        texts = [environment.get(name, "not recorded") for environment in flat]
+        if len(set(texts)) > 1:
+            differences.append(f"{name}: {' / '.join(texts)}")
+    return (
+        f"the runs were measured in {len(environments)} environments ({', '.join(environments)}), whose "
+        f"figures cannot be pooled. They differ in {'; '.join(differences) or 'nothing that was recorded'}. "
+        "Report them apart, or ask for mixed environments"
+    )
+
+
+def _same_work(frame: Any) -> None:
+    """Raise WorkDiffersError where one subject of a suite was measured with different work."""
+    timed = frame[frame["architecture"] != ""]
+    for (suite, subject), rows in timed.groupby(["suite", "subject"], sort=False):
+        for name in _WORK:
+            found = sorted({str(value) for value in rows[name]})
+            if len(found) > 1:
+                raise WorkDiffersError(
+                    f"{subject} of the suite {suite} stands for different work in these runs: its {name} is "
+                    f"{' and '.join(found)}. Report the runs apart"
+                )

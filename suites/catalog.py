@@ -1,0 +1,189 @@
+"""One row a suite: what it measures, on which work in each profile, and how. Imports no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.schema import Metric, Phase, Suite, Workload
+from suites.tasks.catalog import TASKS
+
+OPENER = "suites.framework:open_framework"
+PHASES: tuple[Phase, ...] = ("forward", "train_step")
+WIDTH, HEADS = 512, 8
+
+# Lengths off the powers of two are there so that cliffs show.
+LENGTHS = {
+    "smoke": (128, 257),
+    "quick": (128, 512, 1000, 1024, 2048, 4096),
+    "full": (128, 256, 512, 522, 1000, 1024, 1536, 2048, 2049, 3000, 4096),
+}
+MODEL_LENGTHS = {"smoke": (), "quick": (256, 1024), "full": (128, 256, 512, 1024, 2048, 4096)}
+MEMORY_LENGTHS = {"smoke": (257,), "quick": (256, 1024, 4096), "full": LENGTHS["full"]}
+GENERATOR_BATCH = {"smoke": 1, "quick": 2, "full": 32}
+
+
+def layers(lengths: Iterable[int], *, causal: bool = False) -> tuple[Workload, ...]:
+    """A bare attention layer, forward and training step, batch 1 at width 512 with 8 heads of 64."""
+    name = "causal_layer" if causal else "layer"
+    return tuple(
+        Workload(
+            name=f"{name}/{phase}/{length}",
+            architecture="layer",
+            phase=phase,
+            batch=1,
+            query_length=length,
+            key_length=length,
+            width=WIDTH,
+            heads=HEADS,
+            causal=causal,
+        )
+        for length in lengths
+        for phase in PHASES
+    )
+
+
+def encoders(lengths: Iterable[int]) -> tuple[Workload, ...]:
+    """A Transformer encoder of two blocks, batch 4 at width 256 with 8 heads of 32."""
+    return tuple(
+        Workload(
+            name=f"encoder/{phase}/{length}",
+            architecture="encoder",
+            phase=phase,
+            batch=4,
+            query_length=length,
+            key_length=length,
+            width=256,
+            heads=8,
+            settings={"layers": 2},
+        )
+        for length in lengths
+        for phase in PHASES
+    )
+
+
+def generator(batch: int) -> Workload:
+    """One training step of the document's image generator at its own settings, but for the batch."""
+    return Workload(
+        name="image_generator/train_step/1024",
+        architecture="image_generator",
+        phase="train_step",
+        batch=batch,
+        query_length=1024,
+        key_length=1024,
+        width=64,
+        heads=4,
+        scales=False,
+    )
+
+
+DOCUMENT_TRAINING = Workload(
+    name="image_generator/training_run/1024",
+    architecture="image_generator",
+    phase="training_run",
+    batch=32,
+    query_length=1024,
+    key_length=1024,
+    width=64,
+    heads=4,
+    scales=False,
+    settings={"samples": 1000, "epochs": 10},
+)
+
+CERTIFICATE_WORK = Workload(
+    name="certificate",
+    architecture="layer",
+    phase="forward",
+    batch=2,
+    query_length=13,
+    key_length=13,
+    width=15,
+    heads=3,
+    scales=False,
+)
+
+
+def _throughput(profile: str) -> tuple[Workload, ...]:
+    whole = (DOCUMENT_TRAINING, *layers((512, 1024, 2048, 4096), causal=True)) if profile == "full" else ()
+    made = (generator(GENERATOR_BATCH[profile]),)
+    return (*layers(LENGTHS[profile]), *encoders(MODEL_LENGTHS[profile]), *made, *whole)
+
+
+CERTIFICATE = Suite(
+    name="certificate",
+    title="Certificates",
+    metrics=(Metric(name="loads", title="loads and builds", unit="holds", better="higher", ranks=False),),
+    target="suites.certificate:measure",
+    workloads=dict.fromkeys(LENGTHS, (CERTIFICATE_WORK,)),
+    exclusive=False,
+    admits=True,
+    opener=OPENER,
+)
+
+THROUGHPUT = Suite(
+    name="throughput",
+    title="Speed",
+    metrics=(
+        Metric(name="seconds", title="time a call", unit="s", better="lower"),
+        Metric(
+            name="first_call", title="first call, with any compilation", unit="s", better="lower", ranks=False
+        ),
+        Metric(name="operations", title="operations a call", unit="count", better="lower", ranks=False),
+        Metric(name="parameters", title="parameters", unit="count", better="lower", ranks=False),
+        Metric(
+            name="gemm_flops", title="speed of a matrix product", unit="FLOP/s", better="higher", ranks=False
+        ),
+        Metric(
+            name="harness_overhead",
+            title="time beside the calls",
+            unit="fraction",
+            better="lower",
+            ranks=False,
+        ),
+    ),
+    target="suites.throughput:measure",
+    workloads={profile: _throughput(profile) for profile in LENGTHS},
+    interleaved=True,
+    opener=OPENER,
+)
+
+MEMORY = Suite(
+    name="memory",
+    title="Memory",
+    metrics=(
+        Metric(name="peak_bytes", title="peak memory over baseline", unit="B", better="lower"),
+        Metric(
+            name="allocated_bytes", title="peak that torch counted", unit="B", better="lower", ranks=False
+        ),
+    ),
+    target="suites.memory:measure",
+    workloads={profile: layers(lengths) for profile, lengths in MEMORY_LENGTHS.items()},
+    exclusive=False,
+    opener=OPENER,
+    environment={
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "MALLOC_TRIM_THRESHOLD_": "0",
+        "MALLOC_TOP_PAD_": "0",
+    },
+)
+
+ACCURACY = Suite(
+    name="accuracy",
+    title="Accuracy",
+    metrics=(
+        Metric(name="accuracy", title="accuracy", unit="fraction", better="higher"),
+        Metric(name="psnr", title="peak signal-to-noise ratio", unit="dB", better="higher"),
+        Metric(name="ssim", title="structural similarity", unit="index", better="higher"),
+        Metric(name="parameters", title="parameters", unit="count", better="lower", ranks=False),
+        Metric(name="training_seconds", title="training time", unit="s", better="lower", ranks=False),
+        Metric(name="loss_curve", title="training loss", unit="loss", better="lower", ranks=False),
+    ),
+    target="suites.accuracy:measure",
+    tasks=TASKS,
+    extra="data",
+    modules=("sklearn", "skimage", "mlxtend"),
+    exclusive=False,
+    opener=OPENER,
+)
+
+SUITES = (CERTIFICATE, THROUGHPUT, MEMORY, ACCURACY)

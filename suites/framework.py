@@ -1,0 +1,70 @@
+"""What every suite asks of a framework, so that a suite is written once for torch and keras.
+
+The two parts that import a framework are `suites.on_torch` and `suites.on_keras`; both are imported
+inside a worker only, through `open_framework`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+Model: TypeAlias = Any
+Batch: TypeAlias = tuple[Any, ...]
+Loss: TypeAlias = Literal["mean_squared_error", "cross_entropy"]
+
+
+class Framework(Protocol):
+    """A framework on one device with a fixed number of threads."""
+
+    name: str
+    tool: str
+
+    def seed(self, seed: int) -> None:
+        """Fix every source of randomness of the framework, NumPy's and Python's included."""
+
+    def build(
+        self, architecture: Callable[..., Model], attention: object, *, dtype: str, **settings: object
+    ) -> Model:
+        """The model on the device in `dtype`; `settings` go to the architecture as they are."""
+
+    def arrays(self, values: Sequence[np.ndarray], dtype: str) -> Batch:
+        """The arrays on the device; floats become `dtype`, integers and booleans stay what they are."""
+
+    def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
+        """A call that runs the model in evaluation mode without gradients and answers its output."""
+
+    def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
+        """A call ``step(inputs, target)``: forward, loss, gradients and one Adam update; answers the loss."""
+
+    def number(self, value: Any) -> float:
+        """A loss as a Python number; waits for the device."""
+
+    def output(self, value: Any) -> np.ndarray:
+        """An output as a NumPy array (float32 where the dtype has no NumPy counterpart)."""
+
+    def synchronise(self) -> None:
+        """Return when the device has finished all that was asked of it; nothing to do on a CPU."""
+
+    def parameters(self, model: Model) -> int:
+        """How many trainable numbers the model holds."""
+
+    def operations(self, call: Callable[[], Any]) -> int | None:
+        """Floating-point operations of one call, counted; None where the framework cannot count them."""
+
+    def matrix_product(self, size: int, dtype: str) -> tuple[Callable[[], Any], int]:
+        """A square matrix product and its operations: the machine's own speed, measured in the same run."""
+
+
+def open_framework(name: str, *, device: str, threads: int) -> Framework:
+    """The suites' part for a framework; raises ValueError for a framework that has none."""
+    parts = {"torch": "suites.on_torch:Torch", "keras": "suites.on_keras:Keras"}
+    if name not in parts:
+        raise ValueError(f"no suite knows the framework {name!r}; known are {', '.join(parts)}")
+    module, attribute = parts[name].split(":")
+    part = getattr(importlib.import_module(module), attribute)
+    opened: Framework = part(device=device, threads=threads)
+    return opened

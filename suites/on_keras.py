@@ -1,0 +1,256 @@
+"""The suites' part for Keras 3: what `suites.framework.Framework` asks, on the backend in `KERAS_BACKEND`.
+
+Imported inside a worker only. On TensorFlow, the default, a model runs as the graph that Keras's own
+`predict_function` and `train_function` compile (call, loss, gradients, one update), compiled here by
+`tf.function`. The public `predict_on_batch` and `train_on_batch` would distort what is measured: the one
+copies each output to NumPy, the other resets, updates and reads metrics that nobody asked for (for a
+tiny model a step took 0.77 ms instead of 0.38).
+On any other backend those public methods are used as they are: their copy to NumPy is what waits for a
+backend that works asynchronously. It has been run on a CPU, on TensorFlow and on the torch backend.
+"""
+
+import importlib
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import numpy as np
+
+from suites.framework import Batch, Loss, Model
+
+DTYPES = ("float32", "bfloat16", "float64")
+
+
+class Keras:
+    """Keras on `device` (``"cpu"``, ``"cuda"``, ``"cuda:1"``) with `threads` threads within an operation.
+
+    TensorFlow fixes its threads when it first runs, so this comes before anything else that uses it.
+    Other backends take the number of threads from the environment variables that the launch sets.
+
+    Raises:
+        ValueError: for a device that is not here, or fewer than one thread.
+        RuntimeError: when TensorFlow already runs with another number of threads.
+    """
+
+    name = "keras"
+
+    def __init__(self, *, device: str, threads: int) -> None:
+        if threads < 1:
+            raise ValueError(f"Keras needs at least 1 thread, got {threads}")
+        self.backend = keras.backend.backend()
+        self.device = _device(device)
+        # Typed loosely: TensorFlow ships no types, and is imported only where it is the backend.
+        self._tensorflow: Any = (
+            importlib.import_module("tensorflow") if self.backend == "tensorflow" else None
+        )
+        if self._tensorflow is not None:
+            _limit_threads(self._tensorflow, threads)
+            if self.device.startswith("gpu") and not self._tensorflow.config.list_physical_devices("GPU"):
+                # TensorFlow would quietly place the work on the CPU.
+                raise ValueError(f"device {device!r} was asked for, but TensorFlow sees no GPU")
+        backend_version = importlib.import_module(self.backend).__version__
+        self.tool = f"keras {keras.__version__} on {self.backend} {backend_version}"
+        # Weak keys, and values that hold their model weakly: a model is freed as soon as its suite drops it.
+        self._predictors: weakref.WeakKeyDictionary[Any, Callable[..., Any]] = weakref.WeakKeyDictionary()
+
+    def seed(self, seed: int) -> None:
+        """Fix Python's, NumPy's and the backend's randomness."""
+        keras.utils.set_random_seed(seed)
+
+    def build(
+        self, architecture: Callable[..., Model], attention: object, *, dtype: str, **settings: object
+    ) -> Model:
+        """The model on the device, its layers under the policy `dtype`; weights come at the first call."""
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(_dtype(dtype))
+        try:
+            with keras.device(self.device):
+                return architecture(attention, **settings)
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def arrays(self, values: Sequence[np.ndarray], dtype: str) -> Batch:
+        """The arrays as tensors on the device; floats become `dtype`, integers int32, booleans stay."""
+        _dtype(dtype)
+        with keras.device(self.device):
+            return tuple(_tensor(np.asarray(value), dtype) for value in values)
+
+    def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
+        """A call of the compiled model with ``training=False``; traced once for each shape of inputs."""
+        predict = self._predictors.get(model)
+        if predict is None:
+            predict = self._predictor(model)
+            self._predictors[model] = predict
+        compiled = predict
+        return lambda: compiled(inputs)
+
+    def _predictor(self, model: Model) -> Callable[..., Any]:
+        reference = weakref.ref(model)
+        if self._tensorflow is None:
+            # The wrapper would keep its model alive, so it lives beside it only as long as the call does.
+            return lambda inputs: PositionalInputs(_alive(reference)).predict_on_batch(inputs)
+
+        def predict(inputs: Batch) -> Any:
+            with keras.device(self.device):
+                return _alive(reference)(*inputs, training=False)
+
+        return self._compiled(predict)
+
+    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """As Keras compiles by default: without autograph, through XLA on an accelerator only."""
+        compiled: Callable[..., Any] = self._tensorflow.function(
+            function, autograph=False, jit_compile=True if self.device.startswith("gpu") else None
+        )
+        return compiled
+
+    def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
+        """A call that makes one update by `keras.optimizers.Adam` at Keras's defaults.
+
+        In pure bfloat16 that is the same work but no learning: Keras computes Adam's bias correction in
+        the weights' dtype, where 0.999 is 1 and the step therefore 0. Train in float32.
+        """
+        measure = _loss(loss)
+        optimiser = keras.optimizers.Adam(learning_rate)
+        if self._tensorflow is None:
+            return _train_on_batch(model, measure, optimiser)
+        tape_of = self._tensorflow.GradientTape
+
+        def step(inputs: Batch, target: Any) -> Any:
+            with keras.device(self.device):
+                with tape_of() as tape:
+                    value = measure(target, model(*inputs, training=True))
+                variables = model.trainable_variables
+                optimiser.apply(tape.gradient(value, variables), variables)
+                return value
+
+        return self._compiled(step)
+
+    def number(self, value: Any) -> float:
+        """A loss as a Python number; waits for the device."""
+        return float(self.output(value))
+
+    def output(self, value: Any) -> np.ndarray:
+        """An output as a NumPy array; bfloat16, which NumPy lacks, as float32."""
+        if keras.backend.standardize_dtype(value.dtype) == "bfloat16":
+            value = keras.ops.cast(value, "float32")
+        return np.asarray(keras.ops.convert_to_numpy(value))
+
+    def synchronise(self) -> None:
+        """Return when the device is idle; calls on a CPU, and on other backends, have waited already."""
+        if self._tensorflow is not None and self.device.startswith("gpu"):
+            self._tensorflow.test.experimental.sync_devices()
+
+    def parameters(self, model: Model) -> int:
+        """How many trainable numbers the model holds.
+
+        Raises:
+            ValueError: for a model that was never called: Keras creates its weights at the first call.
+        """
+        count = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+        if not count and not model.built:
+            raise ValueError(f"{type(model).__name__} has no weights yet: call it once before counting them")
+        return count
+
+    def operations(self, call: Callable[[], Any]) -> int | None:
+        """None: Keras counts no operations, and TensorFlow's profiler sees static graphs of its own only.
+
+        The same work counted on torch stands for it, since both frameworks run the same products.
+        """
+        return None
+
+    def matrix_product(self, size: int, dtype: str) -> tuple[Callable[[], Any], int]:
+        """A product of two square matrices of `size`, and its 2 size^3 operations."""
+        numbers = np.random.default_rng(0).standard_normal((2, size, size))
+        left, right = self.arrays(list(numbers), dtype)
+        if self._tensorflow is None:
+            return lambda: keras.ops.convert_to_numpy(keras.ops.matmul(left, right)), 2 * size**3
+        product = self._compiled(keras.ops.matmul)
+        return lambda: product(left, right), 2 * size**3
+
+
+class PositionalInputs(keras.Model):  # type: ignore[misc]  # Keras ships no types.
+    """Hands one tuple of inputs on as positional arguments: Keras's own loops pass a single structure."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def call(self, inputs: Batch, training: bool = False) -> Any:
+        return self.model(*inputs, training=training)
+
+
+def _train_on_batch(
+    model: Model, measure: Callable[[Any, Any], Any], optimiser: Any
+) -> Callable[[Batch, Any], Any]:
+    wrapper = PositionalInputs(model)
+    wrapper.compile(optimizer=optimiser, loss=measure)
+
+    def step(inputs: Batch, target: Any) -> Any:
+        return np.asarray(wrapper.train_on_batch(inputs, target))
+
+    return step
+
+
+def _alive(reference: Callable[[], Model | None]) -> Model:
+    model = reference()
+    if model is None:
+        raise ReferenceError("the model of this call is gone: keep it as long as the call is used")
+    return model
+
+
+def _limit_threads(tensorflow: Any, threads: int) -> None:
+    threading = tensorflow.config.threading
+    wanted = (
+        (threading.get_intra_op_parallelism_threads, threading.set_intra_op_parallelism_threads, threads),
+        (threading.get_inter_op_parallelism_threads, threading.set_inter_op_parallelism_threads, 1),
+    )
+    for read, write, number in wanted:
+        if read() == number:
+            continue
+        try:
+            write(number)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"TensorFlow already runs with {read() or 'its own number of'} threads and cannot be"
+                f" limited to {number} any more: open Keras before anything runs on TensorFlow"
+            ) from error
+
+
+def _device(name: str) -> str:
+    """Keras's name of the device: torch's ``cuda`` is every backend's ``gpu``."""
+    kind, _, number = name.partition(":")
+    kinds = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu"}
+    if kind not in kinds or not (number or "0").isdigit():
+        raise ValueError(f"Keras knows no device {name!r}; expected 'cpu', 'cuda' or 'cuda:N'")
+    return f"{kinds[kind]}:{number or '0'}"
+
+
+def _dtype(name: str) -> str:
+    if name not in DTYPES:
+        raise ValueError(f"Keras is measured in {', '.join(DTYPES)}, got dtype {name!r}")
+    return name
+
+
+def _tensor(value: np.ndarray, floating: str) -> Any:
+    if value.dtype == np.bool_:
+        return keras.ops.convert_to_tensor(value)
+    if np.issubdtype(value.dtype, np.integer):
+        return keras.ops.convert_to_tensor(value, dtype="int32")
+    if np.issubdtype(value.dtype, np.floating):
+        return keras.ops.cast(keras.ops.convert_to_tensor(value), floating)
+    raise ValueError(f"Keras takes arrays of floats, integers or booleans, got {value.dtype}")
+
+
+def _loss(name: str) -> Callable[[Any, Any], Any]:
+    # Written on keras.ops, because Keras's loss objects cast float64 down to float32.
+    if name == "mean_squared_error":
+        return lambda target, output: keras.ops.mean(keras.ops.square(output - target))
+    if name == "cross_entropy":
+        return lambda target, output: keras.ops.mean(
+            keras.ops.sparse_categorical_crossentropy(target, output, from_logits=True)
+        )
+    raise ValueError(f"loss must be 'mean_squared_error' or 'cross_entropy', got {name!r}")

@@ -1,0 +1,165 @@
+"""The suites' part for PyTorch: what `suites.framework.Framework` asks, on one device.
+
+Imported inside a worker only. Written for any device torch knows; it has been run on a CPU alone.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from suites.framework import Batch, Loss, Model
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+# Keras's default. torch's own is 1e-8; both frameworks use one, so that the same training is compared.
+ADAM_EPSILON = 1e-7
+
+
+class Torch:
+    """PyTorch on `device` (``"cpu"``, ``"cuda"``, ``"cuda:1"``) with `threads` threads within an operation.
+
+    Raises:
+        ValueError: for a device that torch does not have here, or fewer than one thread.
+    """
+
+    name = "torch"
+
+    def __init__(self, *, device: str, threads: int) -> None:
+        if threads < 1:
+            raise ValueError(f"torch needs at least 1 thread, got {threads}")
+        self.device = _device(device)
+        torch.set_num_threads(threads)
+        self.tool = f"torch {torch.__version__}"
+
+    def seed(self, seed: int) -> None:
+        """Fix Python's, NumPy's and torch's randomness, on every device."""
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    def build(
+        self, architecture: Callable[..., Model], attention: object, *, dtype: str, **settings: object
+    ) -> Model:
+        """The model on the device, parameters and buffers in `dtype`."""
+        model: torch.nn.Module = architecture(attention, **settings)
+        return model.to(device=self.device, dtype=_dtype(dtype))
+
+    def arrays(self, values: Sequence[np.ndarray], dtype: str) -> Batch:
+        """The arrays on the device, copied; floats become `dtype`, integers become int64, booleans stay."""
+        floating = _dtype(dtype)
+        return tuple(self._tensor(np.asarray(value), floating) for value in values)
+
+    def _tensor(self, value: np.ndarray, floating: torch.dtype) -> torch.Tensor:
+        if value.dtype == np.bool_:
+            return torch.tensor(value, device=self.device)
+        if np.issubdtype(value.dtype, np.integer):
+            # torch indexes and labels with int64 only.
+            return torch.tensor(value, device=self.device, dtype=torch.int64)
+        if np.issubdtype(value.dtype, np.floating):
+            return torch.tensor(value, device=self.device, dtype=floating)
+        raise ValueError(f"torch takes arrays of floats, integers or booleans, got {value.dtype}")
+
+    def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
+        """A call of the model in evaluation mode under `inference_mode`."""
+
+        def call() -> Any:
+            # Training steps may come between two calls; asking first is cheaper than walking the modules.
+            if model.training:
+                model.eval()
+            with torch.inference_mode():
+                return model(*inputs)
+
+        return call
+
+    def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
+        """A call that makes one Adam update at torch's own defaults, but for Keras's epsilon."""
+        measure = _loss(loss)
+        optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, eps=ADAM_EPSILON)
+
+        def step(inputs: Batch, target: Any) -> Any:
+            if not model.training:
+                model.train()
+            optimiser.zero_grad(set_to_none=True)
+            value = measure(model(*inputs), target)
+            # `torch.autograd.backward`, because `Tensor.backward` has no typed signature.
+            torch.autograd.backward(value)
+            optimiser.step()
+            return value.detach()
+
+        return step
+
+    def number(self, value: Any) -> float:
+        """A loss as a Python number; waits for the device."""
+        return float(value)
+
+    def output(self, value: Any) -> np.ndarray:
+        """An output as a NumPy array; bfloat16, which NumPy lacks, as float32."""
+        tensor: torch.Tensor = value.detach().cpu()
+        if tensor.dtype == torch.bfloat16:
+            tensor = tensor.float()
+        array: np.ndarray = tensor.numpy()
+        return array
+
+    def synchronise(self) -> None:
+        """Return when the device is idle; a CPU always is."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def parameters(self, model: Model) -> int:
+        """How many trainable numbers the model holds."""
+        return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+    def operations(self, call: Callable[[], Any]) -> int | None:
+        """Floating-point operations of one call: the products and convolutions torch knows how to count.
+
+        Counted with attention written out, because the counter sees 0 in the fused CPU kernel. None
+        where nothing was counted, which means that it could not be, not that there was no work.
+        """
+        counter = FlopCounterMode(display=False)
+        with sdpa_kernel(SDPBackend.MATH), counter:
+            call()
+        return int(counter.get_total_flops()) or None
+
+    def matrix_product(self, size: int, dtype: str) -> tuple[Callable[[], Any], int]:
+        """A product of two square matrices of `size`, and its 2 size^3 operations."""
+        generator = torch.Generator().manual_seed(0)
+        left, right = (
+            torch.randn(size, size, generator=generator).to(self.device, _dtype(dtype)) for _ in range(2)
+        )
+
+        def call() -> Any:
+            with torch.inference_mode():
+                return left @ right
+
+        return call, 2 * size**3
+
+
+def _device(device: str) -> torch.device:
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"torch knows no device {device!r}; expected 'cpu', 'cuda' or 'cuda:N'") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device {device!r} was asked for, but this torch ({torch.__version__}) sees no CUDA device"
+        )
+    return found
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise ValueError(f"torch is measured in {', '.join(DTYPES)}, got dtype {name!r}")
+    return DTYPES[name]
+
+
+def _loss(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    if name == "mean_squared_error":
+        return torch.nn.functional.mse_loss
+    if name == "cross_entropy":
+        return torch.nn.functional.cross_entropy
+    raise ValueError(f"loss must be 'mean_squared_error' or 'cross_entropy', got {name!r}")

@@ -1,0 +1,78 @@
+"""Canonical data sets through Hugging Face `datasets`, for those who have the internet or a local copy."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.schema import Task
+from suites.tasks.data import DataMissing, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """The published training and test rows, as `datasets` hands them over, and where they came from."""
+
+    train: Sequence[dict[str, Any]]
+    test: Sequence[dict[str, Any]]
+    name: str
+    version: str
+    licence: str
+
+    def source(self, sha256: str) -> Source:
+        """The source, given the hash of the rows."""
+        return Source(
+            name=f"{self.name} (Hugging Face datasets)",
+            version=self.version,
+            sha256=sha256,
+            licence=self.licence,
+            origin=f"https://huggingface.co/datasets/{self.name}",
+        )
+
+
+def load_splits(task: Task, canonical: str, columns: Iterable[str]) -> Splits:
+    """The data set `canonical`, or the one (or the local folder) in the setting ``huggingface_name``.
+
+    Raises:
+        DataMissing: `datasets` is not installed, the data set cannot be reached, or it lacks a split or
+            a column that the task reads.
+    """
+    name = str(task.settings.get("huggingface_name", canonical))
+    if importlib.util.find_spec("datasets") is None:
+        raise DataMissing("Hugging Face datasets is not installed: pip install attnbench[data]")
+    library: Any = importlib.import_module("datasets")
+    try:
+        loaded = library.load_dataset(name)
+    except OSError as error:
+        # Unreachable, offline and unknown data sets all come as kinds of OSError.
+        raise DataMissing(
+            f"the data set {name!r} cannot be had from Hugging Face ({error}): check the name and the"
+            " internet connection, set huggingface_name to a local folder, or leave source at 'packages'"
+        ) from error
+    lacking = {"train", "test"} - set(loaded)
+    if lacking:
+        raise DataMissing(f"the data set {name!r} has no split {sorted(lacking)}; it has {sorted(loaded)}")
+    missing = set(columns) - set(loaded["train"].column_names)
+    if missing:
+        found = loaded["train"].column_names
+        raise DataMissing(f"the data set {name!r} has no column {sorted(missing)}; it has {sorted(found)}")
+    info = loaded["train"].info
+    return Splits(
+        train=loaded["train"],
+        test=loaded["test"],
+        name=name,
+        version=_revision(info) or str(info.version),
+        licence=info.license or "as stated on the data set's page",
+    )
+
+
+def _revision(info: Any) -> str:
+    """The commit that the files were taken from, which stands in their addresses (``…@commit/…``)."""
+    for address in info.download_checksums or {}:
+        _, _, rest = str(address).partition("@")
+        if rest:
+            return rest.partition("/")[0]
+    return ""

@@ -1,0 +1,1 @@
+"""A variant that attnbench has never heard of."""

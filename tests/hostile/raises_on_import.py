@@ -1,0 +1,3 @@
+"""Cannot even be imported."""
+
+raise RuntimeError("this module refuses to load")

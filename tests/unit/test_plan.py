@@ -1,0 +1,114 @@
+"""From a request to jobs: nothing asked for is dropped in silence, and cheap work comes first."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.plan import Site, make_plan, scaled, user_variant
+from bench.registry import UnknownNameError, registry
+from bench.schema import Job, Plan, Request
+
+SITE = Site(run="run", environment_id="here", memory_bytes=8 << 30)
+
+
+def plan(**request: object) -> Plan:
+    return make_plan(Request(**request), registry(), SITE)  # type: ignore[arg-type]
+
+
+def implementations(jobs: Sequence[Job]) -> set[str]:
+    return {
+        arm.implementation
+        for job in jobs
+        for step in job.steps
+        for arm in step.arms
+        if arm.role != "yardstick"
+    }
+
+
+def test_every_variant_and_framework_is_either_planned_or_refused_with_a_reason() -> None:
+    made = plan(suites=("throughput",))
+    planned = implementations([job for job in made.jobs if job.suite == "throughput"])
+    refused = {row.implementation for row in made.refusals if row.suite == "throughput"}
+    asked = {f"{name}@{framework}" for name in registry().variants for framework in ("torch", "keras")}
+    assert asked == planned | refused
+    assert all(row.reason and row.status == "unsupported" for row in made.refusals)
+
+
+def test_the_reference_is_measured_even_when_only_a_candidate_is_named() -> None:
+    made = plan(variants=("linear",), frameworks=("torch",), suites=("throughput",))
+    roles = {(a.implementation, a.role) for job in made.jobs for step in job.steps for a in step.arms}
+    assert ("softmax@torch", "reference") in roles
+    assert ("softmax@torch", "control") in roles
+    assert ("linear@torch", "candidate") in roles
+
+
+def test_certificates_come_first_and_sharpening_launches_last() -> None:
+    suites = [job.suite for job in plan(profile="quick").jobs]
+    assert suites[0] == "certificate"
+    assert suites[-1] == "throughput"
+    first_training = suites.index("accuracy")
+    assert "memory" in suites[:first_training] and "throughput" in suites[:first_training]
+
+
+def test_a_job_is_named_once() -> None:
+    names = [job.id for job in plan(profile="full").jobs]
+    assert len(names) == len(set(names))
+
+
+def test_cross_attention_is_refused_to_what_has_none() -> None:
+    made = plan(variants=("sliding_window",), frameworks=("torch",), suites=("throughput",))
+    reasons = {row.subject: row.reason for row in made.refusals}
+    assert "needs cross-attention" in reasons["image_generator/train_step/1024"]
+
+
+def test_lengths_replace_those_of_the_profile() -> None:
+    made = plan(frameworks=("torch",), suites=("throughput",), lengths=(17, 31))
+    lengths = {
+        step.workload.key_length for job in made.jobs for step in job.steps if step.workload and not job.bars
+    }
+    assert lengths == {17, 31}
+
+
+def test_scaling_leaves_fixed_work_out() -> None:
+    work = registry().suites["throughput"].workloads["quick"]
+    assert {w.architecture for w in scaled(work, (17,))} == {"layer", "encoder"}
+    assert {w.name for w in scaled(work, (17,))} >= {"layer/forward/17", "encoder/train_step/17"}
+
+
+@pytest.mark.parametrize("field", ["variants", "suites", "tasks"])
+def test_a_name_that_nobody_knows_is_refused_with_what_is_known(field: str) -> None:
+    with pytest.raises(UnknownNameError, match="known:"):
+        plan(**{field: ("nosuchthing",)})
+
+
+def test_a_missing_extra_is_unsupported_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.plan._missing", lambda modules: "sklearn" in modules)
+    made = plan(suites=("accuracy",), frameworks=("torch",))
+    assert not [job for job in made.jobs if job.suite == "accuracy"]
+    assert {row.reason for row in made.refusals if row.suite == "accuracy"} == {"install attnbench[data]"}
+
+
+def test_a_missing_framework_is_unsupported_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.plan._missing", lambda modules: "keras" in modules)
+    made = plan(suites=("memory",))
+    assert {job.framework for job in made.jobs} == {"torch"}
+    assert {row.reason for row in made.refusals if row.implementation == "linear@keras"} == {
+        "install attnbench[keras]"
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "framework", "refusal"),
+    [
+        ("mine.kernels:attend", "attend", "torch", ""),
+        ("mine:Layer@keras", "Layer", "keras", ""),
+        ("mine:softmax", "mine:softmax", "torch", "duplicate name"),
+        ("no colon", "no colon", "torch", "must have the form"),
+    ],
+)
+def test_a_variant_of_the_users_is_read_or_refused(
+    spec: str, name: str, framework: str, refusal: str
+) -> None:
+    variant, reason = user_variant(spec, {"softmax"})
+    assert (variant.name, list(variant.targets)) == (name, [framework])
+    assert reason.startswith(refusal) if refusal == "" else refusal in reason
