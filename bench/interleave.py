@@ -30,11 +30,10 @@ class TooSlowError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUp:
     """What warming up took: `calls` until two adjacent windows agreed (or patience ended: `settled` is
-    False), `seconds` a call in the last window, and `first_call_seconds`, which holds any compilation."""
+    False), and `seconds` a call in the last window."""
 
     calls: int
     seconds: float
-    first_call_seconds: float
     settled: bool
 
 
@@ -89,7 +88,7 @@ def warm_up(
         previous = current
         if settled:
             break
-    return WarmUp(calls=calls, seconds=previous, first_call_seconds=first, settled=settled)
+    return WarmUp(calls=calls, seconds=previous, settled=settled)
 
 
 @contextlib.contextmanager

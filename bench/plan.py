@@ -37,6 +37,7 @@ FIRST_LOOK = 2
 FRAMEWORK_EXTRAS = {"torch": ("torch", "torch"), "keras": ("keras", "keras")}
 START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
 MEMORY_SHARE = 0.85
+TRAINING_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,9 +327,7 @@ class Planner:
                 steps = [self._yardstick(framework, launch)]
                 for workload in workloads:
                     step = self._built(self._step(workload, seed=self.request.seed + launch), framework)
-                    control = (
-                        workload.key_length <= self.profile.control_up_to and workload.phase != "training_run"
-                    )
+                    control = self._controlled(workload)
                     arms = tuple(self._arms(suite, step, framework, control=control))
                     if arms:
                         steps.append(replace(step, arms=arms))
@@ -358,25 +357,44 @@ class Planner:
                         suite, framework, repeat, suite.title, (step,), f"{arm.implementation}/{step.key}"
                     )
 
+    def _controlled(self, workload: Workload) -> bool:
+        """Whether the reference is timed twice: on the cheap bare layer always, elsewhere in `full`."""
+        if workload.phase == "training_run":
+            return False
+        cheap = workload.architecture == "layer" and workload.key_length <= self.profile.control_up_to
+        return cheap or self.profile.control_up_to > 1 << 20
+
     def _trainings(self, suite: Suite) -> Iterator[Job]:
-        """One job an implementation, task and seed, and one a baseline and task."""
-        for task in self._tasks(suite):
-            blank = self._step(task)
-            for name, target in task.baselines.items():
-                arm = Arm(implementation=name, role="baseline", target=target)
-                stage = f"{suite.title}, seed 1 of {self.profile.seeds}"
-                step = replace(blank, arms=(arm,))
-                yield self._job(suite, name.rpartition("@")[2], 0, stage, (step,), f"{name}/{task.name}")
-            for arm in self._arms(suite, blank, None, control=False):
-                framework = arm.implementation.rpartition("@")[2]
+        """One job an implementation and seed, that trains on every task, and one for all baselines."""
+        tasks = self._tasks(suite)
+        steps: dict[tuple[str, int], list[Step]] = {}
+        for task in tasks:
+            for arm in self._arms(suite, self._step(task), None, control=False):
                 for index in range(self.profile.seeds):
                     step = self._step(task, seed=self.request.seed + index)
-                    step = replace(self._built(step, framework), arms=(arm,))
-                    stage = f"{suite.title}, seed {index + 1} of {self.profile.seeds}"
-                    job = self._job(
-                        suite, framework, index, stage, (step,), f"{arm.implementation}/{task.name}"
-                    )
-                    yield replace(job, expected_seconds=2.5 * job.expected_seconds)
+                    step = replace(self._built(step, _framework(arm)), arms=(arm,))
+                    steps.setdefault((arm.implementation, index), []).append(step)
+        baselines = tuple(self._baseline(task) for task in tasks if task.baselines)
+        if baselines:
+            yield self._job(
+                suite, "", 0, f"{suite.title}, seed 1 of {self.profile.seeds}", baselines, "baselines"
+            )
+        for (implementation, index), trainings in steps.items():
+            stage = f"{suite.title}, seed {index + 1} of {self.profile.seeds}"
+            framework = implementation.rpartition("@")[2]
+            job = self._job(suite, framework, index, stage, tuple(trainings), implementation)
+            yield replace(job, expected_seconds=START_SECONDS[framework] + TRAINING_SECONDS * len(trainings))
+
+    def _baseline(self, task: Task) -> Step:
+        arms = tuple(
+            Arm(implementation=name, role="baseline", target=target)
+            for name, target in task.baselines.items()
+        )
+        return replace(self._step(task), arms=arms)
+
+
+def _framework(arm: Arm) -> str:
+    return arm.implementation.rpartition("@")[2]
 
 
 def _order(job: Job) -> tuple[int, int, str, str]:
@@ -395,5 +413,5 @@ def _order(job: Job) -> tuple[int, int, str, str]:
 
 
 def make_plan(request: Request, registry: Registry, site: Site) -> Plan:
-    """The plan of a request; raises `UnknownNameError` for a variant, suite or task that nobody registered."""
+    """The plan of a request; raises UnknownNameError for a variant, suite or task that nobody registered."""
     return Planner(request, registry, site).plan()

@@ -65,13 +65,15 @@ class Runner:
         """Measure all that the store does not hold yet; raises StoppedError after `Launcher.stop`."""
         plan = self.store.plan()
         self._record(REFUSALS, REFUSALS, self._new_refusals(plan.refusals))
-        for title, group in itertools.groupby(plan.jobs, key=lambda job: job.stage):
-            jobs = list(group)
+        stages = [
+            (title, list(jobs)) for title, jobs in itertools.groupby(plan.jobs, key=lambda job: job.stage)
+        ]
+        for number, (title, jobs) in enumerate(stages, 1):
             before = len(self.store.records)
             self.watcher.stage(title, len(jobs))
             for exclusive, some in itertools.groupby(jobs, key=lambda job: job.exclusive):
                 self._side_by_side(list(some), 1 if exclusive else self.jobs)
-            if len(self.store.records) > before:
+            if len(self.store.records) > before and number < len(stages):
                 self.after_stage()
 
     def _new_refusals(self, refusals: tuple[Measurement, ...]) -> tuple[Measurement, ...]:

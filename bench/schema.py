@@ -281,9 +281,9 @@ class Step:
 class Job:
     """What one worker process does; self-contained, so that it can be carried to another machine.
 
-    `time_limit` is in seconds for start-up and for each arm's preparation and timing;
-    `memory_limit` in bytes. `metric` and `unit` name the row of an arm that ends its worker. `bars` says that such a row keeps the
-    implementation out of every later suite.
+    `time_limit` is in seconds, for start-up and for each arm's preparation and timing; `memory_limit` in
+    bytes. `metric` and `unit` name the row of an arm that ends its worker. `bars` says that such a row
+    keeps the implementation out of every later suite.
     """
 
     id: str

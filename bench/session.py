@@ -115,7 +115,7 @@ def _same_place(path: Path, request: Request) -> None:
 
 
 def create(request: Request, path: Path, command: str) -> None:
-    """Plan the request and put it on disk; raises `bench.registry.UnknownNameError` for what nobody registered."""
+    """Plan the request and put it on disk; raises UnknownNameError for what nobody registered."""
     environment = _captured(request)
     site = Site(run=path.name, environment_id=environment.id, memory_bytes=memory_available())
     plan = make_plan(request, registry(), site)

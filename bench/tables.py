@@ -12,6 +12,7 @@ from rich.text import Text
 
 from bench.registry import Registry
 
+NAME_WIDTH, CELL_WIDTH = 24, 17
 COLOURS = {"better": "green", "worse": "red", "same": "blue", "undecided": "yellow"}
 
 
@@ -61,52 +62,68 @@ def list_rows(kind: str, registry: Registry) -> Sequence[Any]:
     )
 
 
-def verdict_table(report: Mapping[str, Any]) -> Table:
-    """A row a variant, a column an axis: the word, and the ratio or difference with its interval."""
+def verdict_table(report: Mapping[str, Any], width: int) -> Table:
+    """Every verdict of the page's first table: a column an axis where `width` characters hold that,
+    otherwise a line a verdict."""
     verdicts = [verdict for verdict in report["verdicts"] if verdict["headline"]]
     axes = list(dict.fromkeys(map(_axis, verdicts)))
+    if width < NAME_WIDTH + CELL_WIDTH * len(axes):
+        return _long_table(verdicts)
     table = _table("against softmax", *axes)
     for name in dict.fromkeys(verdict["implementation"] for verdict in verdicts):
         cells = {_axis(v): v for v in verdicts if v["implementation"] == name}
-        table.add_row(Text(name.replace("@", "\n@")), *(_verdict(cells.get(axis)) for axis in axes))
+        table.add_row(Text(name), *(_verdict(cells.get(axis)) for axis in axes))
+    return table
+
+
+def _long_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("against softmax", "verdict", "estimate", "interval")
+    for name in dict.fromkeys(verdict["implementation"] for verdict in verdicts):
+        table.add_row(Text(name, "bold"))
+        for verdict in (verdict for verdict in verdicts if verdict["implementation"] == name):
+            word = str(verdict["word"])
+            table.add_row(
+                Text(f"  {_axis(verdict)}"), Text(word, COLOURS.get(word, "")), *map(Text, _numbers(verdict))
+            )
     return table
 
 
 def _axis(verdict: Mapping[str, Any]) -> str:
-    """The column a verdict stands in: its phase, memory, or the task and metric."""
+    """What a verdict is on: a phase or memory with the length, or the task and metric."""
     if verdict["axis"] == "score":
-        return f"{verdict['subject']}\n{verdict['metric']}"
-    return str(verdict["axis"]).replace("_", " ")
+        return f"{verdict['subject']} {verdict['metric']}"
+    axis = verdict["phase"] if verdict["axis"] == "time" else verdict["axis"]
+    return f"{axis} {verdict['length']:,}".replace("_", " ")
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> Text:
     if verdict is None:
         return Text("not measured", "dim")
     word = str(verdict["word"])
-    cell = Text(word, COLOURS.get(word, ""))
-    if verdict.get("estimate") is not None:
-        cell.append(f"\n{_estimate(verdict)}", "default")
-    return cell
+    return Text.assemble(
+        (word, COLOURS.get(word, "")), *(f"\n{number}" for number in _numbers(verdict) if number)
+    )
 
 
-def _estimate(verdict: Mapping[str, Any]) -> str:
+def _numbers(verdict: Mapping[str, Any]) -> tuple[str, str]:
+    """Estimate and interval as text; empty where there is none."""
     estimate, low, high, unit = (verdict.get(name) for name in ("estimate", "low", "high", "unit"))
-    times = unit == "ratio"
-    shown = f"×{estimate:.3g}" if times else f"{estimate:+.3g} {unit}"
-    if low is None or high is None:
-        return shown
-    span = f"{low:.3g}–{high:.3g}" if times else f"{low:+.2g} to {high:+.2g}"
-    return f"{shown}\n{span}"
+    if estimate is None:
+        return "", ""
+    if unit == "ratio":
+        return f"{estimate:.3g}×", "" if low is None or high is None else f"{low:.3g}–{high:.3g}×"
+    scale, sign = (100, " points") if unit == "fraction" else (1, "" if unit == "index" else f" {unit}")
+    shown = f"{scale * estimate:+.2f}{sign}"
+    return shown, "" if low is None or high is None else f"{scale * low:+.2f} to {scale * high:+.2f}"
 
 
 def print_summary(console: Console, report: Mapping[str, Any], page: str) -> None:
     """The verdict table, how settled it is, and where the page is."""
-    console.print(verdict_table(report))
+    console.print(verdict_table(report, console.width))
     if report.get("provisional"):
-        console.print(
-            "Provisional: fewer launches than a settled figure takes (8); see --profile full.", markup=False
-        )
-    failures = report.get("failures") or []
-    if failures:
-        console.print(f"{len(failures)} cell(s) could not be measured; the page says why.", markup=False)
+        note = "Provisional: a settled figure takes 8 planned launches and 3 seeds; see --profile full."
+        console.print(note, markup=False)
+    failed = [row for row in report.get("failures") or [] if row.get("status") == "failed"]
+    if failed:
+        console.print(f"{len(failed)} failed; the page says which and why.", markup=False)
     console.print(f"Report: {page}", markup=False, soft_wrap=True)

@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -51,20 +52,27 @@ class Trained:
 
 
 def measure(step: Step, bench: Bench) -> list[Measurement]:
-    """All metrics of ``step.arms[0]`` on ``step.task`` at ``step.seed``.
+    """All metrics of every arm on ``step.task`` at ``step.seed``, one training after another.
 
     A baseline has the task's scores only. Without data every metric is ``unsupported``; after a loss or
     an output that is not finite every metric is ``failed``, with the reason.
     """
-    task, arm = step.task, step.arms[0]
+    task = step.task
     if task is None:
         raise ValueError(f"the accuracy suite measures tasks; step {step.key!r} has none")
     try:
         data = cast(Callable[[Task], TaskData], load(task.target))(task)
     except DataMissing as error:
-        return _refuse(step, bench, arm, _units(_score_of(task), arm), "unsupported", str(error), {})
-    measured, failed = bench.attempt(step, arm, lambda: _measured(step, arm, bench, data))
-    return [failed] if failed is not None else measured or []
+        return [
+            row
+            for arm in step.arms
+            for row in _refuse(step, bench, arm, _units(_score_of(task), arm), "unsupported", str(error), {})
+        ]
+    rows: list[Measurement] = []
+    for arm in step.arms:
+        measured, failed = bench.attempt(step, arm, partial(_measured, step, arm, bench, data))
+        rows.extend([failed] if failed is not None else measured or [])
+    return rows
 
 
 def _measured(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measurement]:

@@ -11,7 +11,6 @@ backend that works asynchronously. It has been run on a CPU, on TensorFlow and o
 
 import importlib
 import os
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ import numpy as np
 from suites.framework import Batch, Loss, Model
 
 DTYPES = ("float32", "bfloat16", "float64")
+PREDICTOR = "_attnbench_predictor"
 
 
 class Keras:
@@ -54,8 +54,6 @@ class Keras:
                 raise ValueError(f"device {device!r} was asked for, but TensorFlow sees no GPU")
         backend_version = importlib.import_module(self.backend).__version__
         self.tool = f"keras {keras.__version__} on {self.backend} {backend_version}"
-        # Weak keys, and values that hold their model weakly: a model is freed as soon as its suite drops it.
-        self._predictors: weakref.WeakKeyDictionary[Any, Callable[..., Any]] = weakref.WeakKeyDictionary()
 
     def seed(self, seed: int) -> None:
         """Fix Python's, NumPy's and the backend's randomness."""
@@ -81,22 +79,21 @@ class Keras:
 
     def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
         """A call of the compiled model with ``training=False``; traced once for each shape of inputs."""
-        predict = self._predictors.get(model)
-        if predict is None:
-            predict = self._predictor(model)
-            self._predictors[model] = predict
-        compiled = predict
-        return lambda: compiled(inputs)
+        # Kept in the model, so that it lives as long; past Keras's own attributes, which would track it.
+        kept: dict[str, Callable[..., Any]] = model.__dict__
+        if PREDICTOR not in kept:
+            kept[PREDICTOR] = self._predictor(model)
+        predict = kept[PREDICTOR]
+        return lambda: predict(inputs)
 
     def _predictor(self, model: Model) -> Callable[..., Any]:
-        reference = weakref.ref(model)
         if self._tensorflow is None:
-            # The wrapper would keep its model alive, so it lives beside it only as long as the call does.
-            return lambda inputs: PositionalInputs(_alive(reference)).predict_on_batch(inputs)
+            predict_on_batch: Callable[..., Any] = PositionalInputs(model).predict_on_batch
+            return predict_on_batch
 
         def predict(inputs: Batch) -> Any:
             with keras.device(self.device):
-                return _alive(reference)(*inputs, training=False)
+                return model(*inputs, training=False)
 
         return self._compiled(predict)
 
@@ -193,13 +190,6 @@ def _train_on_batch(
         return np.asarray(wrapper.train_on_batch(inputs, target))
 
     return step
-
-
-def _alive(reference: Callable[[], Model | None]) -> Model:
-    model = reference()
-    if model is None:
-        raise ReferenceError("the model of this call is gone: keep it as long as the call is used")
-    return model
 
 
 def _limit_threads(tensorflow: Any, threads: int) -> None:

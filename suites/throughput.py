@@ -133,7 +133,7 @@ def _rows(
             )
         )
         if bench.job.launch == 0 and arm.role != "control":
-            rows.extend(_counted(step, bench, arm, work, warm[key]))
+            rows.extend(_counted(step, bench, arm, work))
     harness = Arm(implementation=f"harness@{bench.job.framework}", role="yardstick", target="")
     rows.append(
         bench.measurement(
@@ -148,12 +148,12 @@ def _rows(
     return rows
 
 
-def _counted(step: Step, bench: Bench, arm: Arm, work: Work, warm: WarmUp) -> list[Measurement]:
+def _counted(step: Step, bench: Bench, arm: Arm, work: Work) -> list[Measurement]:
     """Once an implementation: the first call's time, the operations of a call and the parameters."""
     framework: Framework = bench.framework
     operations, failed = bench.attempt(step, arm, lambda: framework.operations(work.call))
     first = bench.measurement(
-        step, arm, metric="first_call", unit="s", values=[warm.first_call_seconds], tool=framework.tool
+        step, arm, metric="first_call", unit="s", values=[work.first_call_seconds], tool=framework.tool
     )
     parameters = bench.measurement(
         step,

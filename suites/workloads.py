@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +23,12 @@ class NotFiniteError(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A model with its data on the device: `call` is the unit that is measured."""
+    """A model with its data on the device: `call` is the unit that is measured. Its first call, which
+    holds tracing and compilation, is behind it and took `first_call_seconds`."""
 
     model: Model
     call: Callable[[], Any]
+    first_call_seconds: float
 
 
 def made_up_inputs(workload: Workload, seed: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
@@ -74,7 +77,7 @@ def prepare(step: Step, arm: Arm, bench: Bench) -> Work:
     batch: Batch = framework.arrays(inputs, workload.dtype)
     if workload.phase == "forward":
         call = framework.forward(model, batch)
-        answer = framework.output(call())
+        answer, first = _first(lambda: framework.output(call()))
     else:
         (goal,) = framework.arrays([target], workload.dtype)
         update = framework.train_step(model, "mean_squared_error", LEARNING_RATE)
@@ -82,8 +85,14 @@ def prepare(step: Step, arm: Arm, bench: Bench) -> Work:
         def call() -> Any:
             return update(batch, goal)
 
-        answer = np.asarray(framework.number(call()))
+        answer, first = _first(lambda: np.asarray(framework.number(call())))
     if not np.isfinite(answer).all():
         share = np.mean(~np.isfinite(answer))
         raise NotFiniteError(f"{share:.0%} of the {'output' if answer.ndim else 'loss'} is NaN or infinite")
-    return Work(model, call)
+    return Work(model, call, first)
+
+
+def _first(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
+    begin = time.perf_counter()
+    answer = call()
+    return answer, time.perf_counter() - begin
