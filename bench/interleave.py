@@ -21,6 +21,7 @@ AGREEMENT = 0.05
 MOST_WINDOWS = 12
 SHORTEST_SAMPLE_SECONDS = 0.0005
 MOST_BLOCKS = 400
+LONG_BLOCK_SECONDS = 2.0
 
 
 class TooSlowError(Exception):
@@ -105,8 +106,9 @@ def undisturbed() -> Iterator[None]:
             gc.enable()
 
 
-def count_blocks(block_seconds: float, seconds: float, fewest: int) -> int:
-    """How many blocks fit `seconds` of measuring, at least `fewest` and at most 400."""
+def count_blocks(block_seconds: float, seconds: float) -> int:
+    """How many blocks fit `seconds` of measuring: at most 400, at least 3, or 2 where one takes seconds."""
+    fewest = 3 if block_seconds < LONG_BLOCK_SECONDS else 2
     return max(fewest, min(MOST_BLOCKS, int(seconds / max(block_seconds, 1e-9))))
 
 
@@ -116,7 +118,6 @@ def interleave(
     *,
     seconds: float,
     generator: random.Random,
-    fewest: int = 3,
     synchronise: Callable[[], None] = _nothing,
     on_turn: Callable[[str], None] = _nothing,
     clock: Callable[[], float] = time.perf_counter,
@@ -133,7 +134,7 @@ def interleave(
     taken: dict[str, list[float]] = {name: [] for name in names}
     begin = clock()
     with undisturbed():
-        for _ in range(count_blocks(block_seconds, seconds, fewest)):
+        for _ in range(count_blocks(block_seconds, seconds)):
             generator.shuffle(names)
             _block(names, arms, taken, calls, synchronise, on_turn, clock)
     whole = clock() - begin

@@ -33,6 +33,8 @@ from bench.schema import (
 
 REFERENCE = "softmax"
 SHORT_LENGTH = 1024
+SHORT, LONG, WHOLE = "short layers", "long layers and models", "whole trainings"
+WORK_LABELS = (SHORT, LONG, WHOLE)
 FIRST_LOOK = 2
 FRAMEWORK_EXTRAS = {"torch": ("torch", "torch"), "keras": ("keras", "keras")}
 START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
@@ -307,17 +309,13 @@ class Planner:
         )
 
     def _interleaved(self, suite: Suite) -> Iterator[Job]:
-        """One job a framework, launch and range of lengths: all arms in one process."""
-        workloads = sorted(self._workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase))
-        for short in (True, False):
-            chosen = [
-                w for w in workloads if (w.key_length <= SHORT_LENGTH) == short and w.phase != "training_run"
-            ]
-            yield from self._launches(
-                suite, chosen, "short" if short else "long", range(self.profile.launches)
-            )
-        whole = [w for w in workloads if w.phase == "training_run"]
-        yield from self._launches(suite, whole, "whole trainings", range(FIRST_LOOK))
+        """One job a framework, launch and kind of work: all arms in one process."""
+        groups: dict[str, list[Workload]] = {label: [] for label in WORK_LABELS}
+        for workload in sorted(self._workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase)):
+            groups[_work_label(workload)].append(workload)
+        for label, workloads in groups.items():
+            launches = FIRST_LOOK if label == WHOLE else self.profile.launches
+            yield from self._launches(suite, workloads, label, range(launches))
 
     def _launches(
         self, suite: Suite, workloads: list[Workload], label: str, launches: range
@@ -332,11 +330,7 @@ class Planner:
                     if arms:
                         steps.append(replace(step, arms=arms))
                 if len(steps) > 1:
-                    stage = (
-                        f"{suite.title}, {label} lengths"
-                        if launch < FIRST_LOOK
-                        else f"{suite.title}, more launches"
-                    )
+                    stage = f"{suite.title}, {label if launch < FIRST_LOOK else 'more launches'}"
                     yield self._job(suite, framework, launch, stage, tuple(steps), label)
 
     def _yardstick(self, framework: str, launch: int) -> Step:
@@ -393,6 +387,13 @@ class Planner:
         return replace(self._step(task), arms=arms)
 
 
+def _work_label(workload: Workload) -> str:
+    """Which of the launches a workload belongs to: what is cheap and telling is measured first."""
+    if workload.phase == "training_run":
+        return WHOLE
+    return SHORT if workload.architecture == "layer" and workload.key_length <= SHORT_LENGTH else LONG
+
+
 def _framework(arm: Arm) -> str:
     return arm.implementation.rpartition("@")[2]
 
@@ -402,7 +403,7 @@ def _order(job: Job) -> tuple[int, int, str, str]:
     by seed, and last the launches that sharpen what already stands."""
     if job.bars:
         return (0, 0, "", "")
-    long = "/long/" in job.id
+    long = f"/{LONG}/" in job.id
     if job.steps and job.steps[-1].task is not None:
         return (4, job.launch, "", "")
     if any(step.workload and step.workload.phase == "training_run" for step in job.steps):

@@ -21,7 +21,7 @@ PROFILES = {
         Profile(
             name="quick",
             title="at most 20 minutes: a provisional answer",
-            launches=4,
+            launches=3,
             repeats=2,
             seeds=3,
             seconds=0.4,

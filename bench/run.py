@@ -101,14 +101,15 @@ class Runner:
         if self.launcher.stopped:
             raise StoppedError
         self.watcher.begin(job)
-        self._carry_out(self._pruned(job))
+        self._carry_out(job)
         self.watcher.end(job)
 
     def _carry_out(self, job: Job) -> None:
         """Launch until every arm has its row: after a crash without the arm that caused it."""
         starts = 0
         forgiven: set[tuple[str, str]] = set()
-        while (todo := without(job, self._done(job))).steps:
+        # Pruned anew each time: what ended one arm's worker may rule out its longer work too.
+        while (todo := without(self._pruned(job), self._done(job))).steps:
             outcome = self.launcher.run(todo, partial(self._answer, todo))
             if outcome.ending == "stopped":
                 raise StoppedError

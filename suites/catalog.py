@@ -17,9 +17,9 @@ LENGTHS = {
     "quick": (128, 512, 1000, 1024, 2048, 4096),
     "full": (128, 256, 512, 522, 1000, 1024, 1536, 2048, 2049, 3000, 4096),
 }
-MODEL_LENGTHS = {"smoke": (), "quick": (256, 1024), "full": (128, 256, 512, 1024, 2048, 4096)}
-MEMORY_LENGTHS = {"smoke": (257,), "quick": (256, 1024, 4096), "full": LENGTHS["full"]}
-GENERATOR_BATCH = {"smoke": 1, "quick": 2, "full": 32}
+MODEL_LENGTHS = {"smoke": (), "quick": (512,), "full": (128, 256, 512, 1024, 2048, 4096)}
+MEMORY_LENGTHS = {"smoke": (257,), "quick": (1024, 4096), "full": LENGTHS["full"]}
+GENERATOR_BATCH = {"smoke": 1, "quick": 1, "full": 32}
 
 
 def layers(lengths: Iterable[int], *, causal: bool = False) -> tuple[Workload, ...]:
@@ -43,13 +43,13 @@ def layers(lengths: Iterable[int], *, causal: bool = False) -> tuple[Workload, .
 
 
 def encoders(lengths: Iterable[int]) -> tuple[Workload, ...]:
-    """A Transformer encoder of two blocks, batch 4 at width 256 with 8 heads of 32."""
+    """A Transformer encoder of two blocks, batch 2 at width 256 with 8 heads of 32."""
     return tuple(
         Workload(
             name=f"encoder/{phase}/{length}",
             architecture="encoder",
             phase=phase,
-            batch=4,
+            batch=2,
             query_length=length,
             key_length=length,
             width=256,

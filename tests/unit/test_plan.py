@@ -112,3 +112,11 @@ def test_a_variant_of_the_users_is_read_or_refused(
     variant, reason = user_variant(spec, {"softmax"})
     assert (variant.name, list(variant.targets)) == (name, [framework])
     assert reason.startswith(refusal) if refusal == "" else refusal in reason
+
+
+def test_short_layers_are_timed_before_anything_long() -> None:
+    labels = [
+        job.id.split("/")[2] for job in plan(profile="quick", suites=("throughput",)).jobs if not job.bars
+    ]
+    assert labels[:4] == ["short layers"] * 4
+    assert "long layers and models" in labels[4:]
