@@ -159,12 +159,11 @@ def _conclude(path: Path, *, quiet: bool, as_json: bool, report: bool) -> None:
     missing = unmeasured(path)
     code = NOT_MEASURED if missing else DONE
     page = path / "report" / "index.html"
-    told: dict[str, Any] = {"run": str(path), "exit_code": code, "unmeasured": len(missing)}
+    told: dict[str, Any] = {}
     if report:
-        told |= {
-            "page": str(page),
-            **wire.decode((path / "report" / "report.json").read_bytes(), dict[str, Any]),
-        }
+        told = wire.decode((path / "report" / "report.json").read_bytes(), dict[str, Any])
+        told["page"] = str(page)
+    told |= {"path": str(path), "exit_code": code, "unmeasured": len(missing)}
     if as_json:
         typer.echo(wire.pretty(told).decode(), nl=False)
     elif not quiet:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.candidates import FRAMEWORK_EXTRAS
 from bench.environment import container_memory, cpu_model, memory_available
-from bench.plan import FRAMEWORK_EXTRAS
 from bench.registry import Registry
 
 GIB = 1 << 30

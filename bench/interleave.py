@@ -57,10 +57,13 @@ def warm_up(
     *,
     call_limit: float,
     patience: float,
+    first: float | None = None,
     synchronise: Callable[[], None] = _nothing,
     clock: Callable[[], float] = time.perf_counter,
 ) -> WarmUp:
     """Call until two adjacent windows agree within 5%, or `patience` seconds have passed.
+
+    `first` is how long the very first call took, where that has been made already.
 
     Raises TooSlowError when the faster of the first two calls takes more than `call_limit` seconds: the
     first alone may hold a compilation.
@@ -74,11 +77,12 @@ def warm_up(
         synchronise()
         return (clock() - start) / count
 
-    first = timed(1)
+    calls = 2 if first is None else 1
+    first = timed(1) if first is None else first
     previous = timed(1)
     if min(first, previous) > call_limit:
         raise TooSlowError(f"one call takes {min(first, previous):.1f} s; the limit is {call_limit:g} s")
-    calls, spent, settled = 2, previous, False
+    spent, settled = previous, False
     for _ in range(MOST_WINDOWS):
         if spent >= patience:
             break

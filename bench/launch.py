@@ -158,6 +158,7 @@ def _environment(job: Job, answers: int, at_work: int) -> Mapping[str, str]:
         "ATTNBENCH_ANSWERS": str(answers),
         "ATTNBENCH_AT_WORK": str(at_work),
         "ATTNBENCH_PARENT": str(os.getpid()),
+        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONFAULTHANDLER": "1",

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from bench.interleave import TooSlowError
+from bench.limits import limit_reached
 from bench.loading import LoadError, load
 from bench.schema import Arm, Job, Measurement, Method, Status, Step
 
@@ -134,6 +135,7 @@ class Bench:
         self._alive = alive
         self._step = 0
         self._arm: Arm | None = None
+        self._failed: list[Measurement] = []
 
     def start(self, index: int) -> None:
         """Step number `index` begins."""
@@ -175,6 +177,13 @@ class Bench:
         """A row of this job, see `row`."""
         return row(self.job, step, arm, **fields)
 
+    def beyond(self, step: Step, arm: Arm) -> Measurement | None:
+        """The row of an arm that ended by memory or time on shorter work in this process; None otherwise."""
+        for failed in self._failed:
+            if failed.implementation == arm.implementation and (limit := limit_reached(failed, step)):
+                return failure(self.job, step, arm, limit, cause="beyond")
+        return None
+
     def attempt(
         self, step: Step, arm: Arm, call: Callable[[], Result]
     ) -> tuple[Result | None, Measurement | None]:
@@ -191,6 +200,8 @@ class Bench:
         except Exception as error:  # noqa: BLE001  see above
             traceback.print_exc()
             reason, cause, status = explain(error)
-            return None, failure(self.job, step, self._arm or arm, reason, cause=cause, status=status)
+            failed = failure(self.job, step, self._arm or arm, reason, cause=cause, status=status)
+            self._failed.append(failed)
+            return None, failed
         finally:
             self.working_on(step, None)

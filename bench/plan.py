@@ -5,17 +5,14 @@ A pair that cannot be measured is kept as a row that says why.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from bench.loading import LoadError, is_file_target, split_target
+from bench.candidates import FRAMEWORK_EXTRAS, REFERENCE, candidates, frameworks, refusal, what_to_install
 from bench.measuring import failure
 from bench.profiles import PROFILES
 from bench.registry import Registry, choose
 from bench.schema import (
-    Architecture,
     Arm,
     Job,
     Measurement,
@@ -27,16 +24,13 @@ from bench.schema import (
     Step,
     Suite,
     Task,
-    Variant,
     Workload,
 )
 
-REFERENCE = "softmax"
 SHORT_LENGTH = 1024
 SHORT, LONG, WHOLE = "short layers", "long layers and models", "whole trainings"
 WORK_LABELS = (SHORT, LONG, WHOLE)
 FIRST_LOOK = 2
-FRAMEWORK_EXTRAS = {"torch": ("torch", "torch"), "keras": ("keras", "keras")}
 START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
 MEMORY_SHARE = 0.85
 TRAINING_SECONDS = 8.0
@@ -49,127 +43,6 @@ class Site:
     run: str
     environment_id: str
     memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """An implementation that was asked for; `refusal` says why it cannot be measured at all."""
-
-    variant: Variant
-    framework: str
-    target: str
-    refusal: str = ""
-    failed: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.variant.name}@{self.framework}"
-
-    def arm(self, role: Role) -> Arm:
-        claims = tuple(
-            claim for claim in ("exact", "causal", "cross_attention") if getattr(self.variant, claim)
-        )
-        return Arm(
-            implementation=self.name,
-            role=role,
-            target=self.target,
-            options=self.variant.options,
-            claims=claims,
-        )
-
-
-def user_variant(spec: str, taken: Iterable[str]) -> tuple[Variant, str]:
-    """A row for ``--variant`` and the reason it is refused, if it is.
-
-    `spec` is ``module:Name`` or ``path/to/file.py:name``, optionally with ``@framework`` at its end
-    (torch where it says nothing).
-    """
-    target, _, framework = spec.partition("@")
-    try:
-        place, name = split_target(target)
-    except LoadError as error:
-        return _user_row(spec, framework or "torch", target), str(error)
-    if is_file_target(target):
-        target = f"{Path(place).expanduser().resolve()}:{name}"
-    if name in set(taken):
-        return _user_row(
-            target, framework or "torch", target
-        ), f"duplicate name: {name!r} is already a variant; rename it"
-    return _user_row(name, framework or "torch", target), ""
-
-
-def _user_row(name: str, framework: str, target: str) -> Variant:
-    return Variant(
-        name=name,
-        title=f"given on the command line: {target}",
-        paper="",
-        equation="",
-        time="not declared",
-        memory="not declared",
-        time_exponent=2.0,
-        exact=False,
-        causal=True,
-        cross_attention=True,
-        trainable=True,
-        targets={framework: target},
-    )
-
-
-def _missing(modules: Iterable[str]) -> bool:
-    return any(importlib.util.find_spec(module) is None for module in modules)
-
-
-def _candidates(request: Request, registry: Registry) -> list[_Candidate]:
-    names = choose("variant", request.variants, registry.variants) or (
-        [] if request.extra else list(registry.variants)
-    )
-    if REFERENCE in registry.variants:
-        names = [REFERENCE, *(name for name in names if name != REFERENCE)]
-    found: list[_Candidate] = []
-    for framework in request.frameworks:
-        extra, module = FRAMEWORK_EXTRAS.get(framework, ("all", framework))
-        absent = f"install attnbench[{extra}]" if _missing([module]) else ""
-        for name in names:
-            variant = registry.variants[name]
-            reason = absent or variant.unsupported.get(framework, "")
-            if framework not in variant.targets and not reason:
-                reason = f"{name} has no implementation for {framework}"
-            target = variant.targets.get(framework, "")
-            found.append(_Candidate(variant=variant, framework=framework, target=target, refusal=reason))
-    return found + list(_extra_candidates(request, registry))
-
-
-def _extra_candidates(request: Request, registry: Registry) -> Iterator[_Candidate]:
-    taken = set(registry.variants)
-    for spec in request.extra:
-        variant, refusal = user_variant(spec, taken)
-        taken.add(variant.name)
-        for framework, target in variant.targets.items():
-            if not refusal and framework not in FRAMEWORK_EXTRAS:
-                refusal = f"unknown framework {framework!r} in {spec!r}; known: {', '.join(FRAMEWORK_EXTRAS)}"
-            yield _Candidate(
-                variant=variant, framework=framework, target=target, refusal=refusal, failed=bool(refusal)
-            )
-    for name, reason in registry.refused.items():
-        row = _user_row(name, "torch", name)
-        yield _Candidate(variant=row, framework="plug-in", target="", refusal=reason, failed=True)
-
-
-def _refusal(candidate: _Candidate, suite: Suite, work: Workload | Task | None, registry: Registry) -> str:
-    if candidate.refusal:
-        return candidate.refusal
-    if work is None:
-        return ""
-    architecture: Architecture | None = registry.architectures.get(work.architecture)
-    if architecture is None:
-        return f"no architecture {work.architecture!r} is registered"
-    if candidate.framework not in architecture.targets:
-        return f"the architecture {work.architecture} has no form for {candidate.framework}"
-    if architecture.needs_cross_attention and not candidate.variant.cross_attention:
-        return f"{work.architecture} needs cross-attention, which {candidate.variant.name} does not have"
-    if isinstance(work, Workload) and work.causal and not candidate.variant.causal:
-        return f"{candidate.variant.name} has no causal form"
-    return ""
 
 
 def scaled(workloads: Iterable[Workload], lengths: tuple[int, ...]) -> tuple[Workload, ...]:
@@ -192,7 +65,7 @@ class Planner:
         self.registry = registry
         self.site = site
         self.profile: Profile = PROFILES[request.profile]
-        self.candidates = _candidates(request, registry)
+        self.candidates = candidates(request, registry)
         self.refusals: list[Measurement] = []
 
     def plan(self) -> Plan:
@@ -207,7 +80,7 @@ class Planner:
         return Plan(jobs=tuple(sorted(jobs, key=_order)), refusals=tuple(self.refusals))
 
     def _suite(self, suite: Suite) -> Iterator[Job]:
-        absent = f"install attnbench[{suite.extra}]" if suite.extra and _missing(suite.modules) else ""
+        absent = what_to_install(suite.extra, suite.modules)
         if absent:
             self._refuse_all(suite, absent)
         elif suite.interleaved:
@@ -232,7 +105,7 @@ class Planner:
                 continue
             role: Role = "reference" if candidate.variant.name == REFERENCE else "candidate"
             arm = candidate.arm(role)
-            reason = _refusal(candidate, suite, step.workload or step.task, self.registry)
+            reason = refusal(candidate, step.workload or step.task, self.registry)
             if reason:
                 self._refuse(suite, step, arm, reason, failed=candidate.failed)
                 continue
@@ -321,7 +194,7 @@ class Planner:
         self, suite: Suite, workloads: list[Workload], label: str, launches: range
     ) -> Iterator[Job]:
         for launch in launches if workloads else ():
-            for framework in self.request.frameworks:
+            for framework in frameworks(self.request):
                 steps = [self._yardstick(framework, launch)]
                 for workload in workloads:
                     step = self._built(self._step(workload, seed=self.request.seed + launch), framework)

@@ -6,12 +6,13 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from bench.decisions import decided
 from bench.launch import Launcher, Outcome, without
+from bench.limits import limit_reached
 from bench.measuring import failure
 from bench.profiles import PROFILES
 from bench.schema import Arm, Job, Measurement, Step
@@ -37,14 +38,6 @@ class Watcher(Protocol):
 
     def end(self, job: Job) -> None:
         """The job is on disk (or needed no measuring)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """Where an implementation met its limit: longer work of the same kind is not tried."""
-
-    length: int
-    reason: str
 
 
 class Runner:
@@ -199,9 +192,8 @@ class Runner:
         for m in _failures(measurements, job, arm) if step.workload else ():
             if m.subject == step.subject and m.launch < job.launch:
                 return f"failed in launch {m.launch}: {m.reason}", "earlier"
-            ended = _limit(m, step)
-            if ended:
-                return f"not tried: this work ended at length {ended.length} ({ended.reason})", "beyond"
+            if limit := limit_reached(m, step):
+                return limit, "beyond"
         return "", ""
 
 
@@ -211,14 +203,3 @@ def _failures(measurements: list[Measurement], job: Job, arm: Arm) -> Iterator[M
         for m in measurements
         if m.suite == job.suite and m.implementation == arm.implementation and m.status == "failed"
     )
-
-
-def _limit(m: Measurement, step: Step) -> _Ended | None:
-    """The limit that row `m` marks for this step: same kind of work, shorter, ended by memory or time."""
-    if step.workload is None or m.details.get("cause") not in ("memory", "time"):
-        return None
-    same = all(m.details.get(name) == getattr(step.workload, name) for name in ("architecture", "phase"))
-    length = int(m.details.get("key_length", "0"))
-    if not same or length >= step.workload.key_length:
-        return None
-    return _Ended(length, m.reason.splitlines()[0])

@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench import wire
+from bench.candidates import REFERENCE
 from bench.environment import capture, differences, memory_available
 from bench.launch import Launcher
 from bench.measuring import now
-from bench.plan import REFERENCE, Site, make_plan
+from bench.plan import Site, make_plan
 from bench.profiles import PROFILES
 from bench.registry import registry
 from bench.run import Runner, StoppedError, Watcher
@@ -62,7 +64,7 @@ class Session:
             launcher = Launcher()
             try:
                 with _workers_stopped(launcher):
-                    Runner(store, launcher, watcher, self._rewrite, request.jobs).run()
+                    Runner(store, launcher, watcher, self._rewrite_meanwhile, request.jobs).run()
             finally:
                 watcher.close()
             store.update(finished_at=now(), load_after=os.getloadavg()[0])
@@ -71,6 +73,13 @@ class Session:
     def _rewrite(self) -> None:
         if self.report:
             write_report_apart(self.path)
+
+    def _rewrite_meanwhile(self) -> None:
+        """A page that fails half-way costs nothing but itself: what is measured counts."""
+        try:
+            self._rewrite()
+        except ReportFailedError as error:
+            warnings.warn(str(error), stacklevel=2)
 
 
 @contextmanager
@@ -153,25 +162,27 @@ def write_report_apart(path: Path) -> None:
 
 
 def unmeasured(path: Path) -> list[Measurement]:
-    """The rows that make a run incomplete in what was asked for.
+    """The rows that make a run incomplete in what was asked for: every failure to measure, missing packages,
+    and a variant asked for by name that a suite could measure on no framework.
 
-    That is every failure to measure, and what is unsupported only where both the variant and the
-    framework were asked for by name. A property that a certificate refutes was measured, and is not here.
+    A property that a certificate refutes was measured, and is not here.
     """
-    request, rows = request_of(path), read_run(path).measurements
-    named = set(request.variants)
-    found = []
-    for m in rows:
-        variant = m.implementation.rpartition("@")[0]
-        refuted = m.suite == "certificate" and "bars" not in m.details
-        missing_extra = m.status == "unsupported" and m.reason.startswith("install ")
-        if (
-            (m.status == "failed" and not refuted)
-            or missing_extra
-            or (m.status == "unsupported" and variant in named and m.metric != "operations")
-        ):
-            found.append(m)
-    return found
+    named, rows = set(request_of(path).variants), read_run(path).measurements
+    measured = {(m.suite, _variant(m)) for m in rows if m.status == "ok"}
+    return [m for m in rows if _is_missing(m, named, measured)]
+
+
+def _variant(m: Measurement) -> str:
+    return m.implementation.rpartition("@")[0]
+
+
+def _is_missing(m: Measurement, named: set[str], measured: set[tuple[str, str]]) -> bool:
+    if m.status == "failed":
+        return m.suite != "certificate" or "bars" in m.details
+    if m.status != "unsupported":
+        return False
+    asked = _variant(m) in named and (m.suite, _variant(m)) not in measured
+    return asked or m.reason.startswith("install ")
 
 
 __all__ = [

@@ -2,9 +2,10 @@
 
 The unit of evidence is one launch's median log ratio; intervals are Student's t over launches, whose
 scatter holds what a single process cannot show (memory layout, thread placement, the neighbours).
-Looks before the last launch spend their share of the error rate by the spending function of Lan and
-DeMets (1983), ``alpha * ln(1 + (e - 1) t)``; each look is tested at the share it adds, so that by the
-union bound the looks together raise at most `alpha` false alarms.
+Looks before the last launch spend their share of the error rate by the function that Lan and DeMets
+(1983) give for O'Brien and Fleming's boundaries, ``2 - 2 Phi(z(alpha / 2) / sqrt(t))``: early looks stop
+for what is plain, and leave the last one nearly all of `alpha`. Each look is tested at the share it adds,
+so that by the union bound the looks together raise at most `alpha` false alarms.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def look_schedule(planned: int) -> tuple[int, ...]:
 
 
 def _spent(fraction: float, alpha: float) -> float:
-    return alpha * math.log1p((math.e - 1) * min(fraction, 1.0))
+    from scipy.special import ndtr, ndtri
+
+    return float(2 * ndtr(ndtri(alpha / 2) / math.sqrt(min(fraction, 1.0))))
 
 
 def decision_level(launches: int, planned: int, alpha: float) -> float:

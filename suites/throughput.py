@@ -68,6 +68,9 @@ def _interleaved(step: Step, bench: Bench) -> list[Measurement]:
     arms = {arm_key(arm): arm for arm in step.arms}
     framework: Framework = bench.framework
     for key, arm in arms.items():
+        if (unreachable := bench.beyond(step, arm)) is not None:
+            rows.append(unreachable)
+            continue
         work, failed = bench.attempt(step, arm, partial(prepare, step, arm, bench))
         if work is not None:
             settled, failed = bench.attempt(step, arm, partial(_settle, step, work, framework))
@@ -90,7 +93,11 @@ def _interleaved(step: Step, bench: Bench) -> list[Measurement]:
 
 def _settle(step: Step, work: Work, framework: Framework) -> WarmUp:
     return warm_up(
-        work.call, call_limit=step.call_limit, patience=2 * step.seconds, synchronise=framework.synchronise
+        work.call,
+        call_limit=step.call_limit,
+        patience=2 * step.seconds,
+        first=work.first_call_seconds,
+        synchronise=framework.synchronise,
     )
 
 

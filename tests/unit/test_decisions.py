@@ -7,8 +7,9 @@ from pathlib import Path
 from engine import carry_on, make_job, make_run
 
 from bench.decisions import decided
+from bench.measuring import Bench
 from bench.profiles import PROFILES
-from bench.schema import Measurement
+from bench.schema import Measurement, Workload
 from bench.store import read_run
 
 FULL = PROFILES["full"]
@@ -48,14 +49,15 @@ def is_decided(rows: list[Measurement], launch: int) -> bool:
     return decided(rows, job, job.steps[0], FULL)
 
 
-def test_a_tenfold_difference_is_decided_at_the_first_look() -> None:
+def test_a_tenfold_difference_is_decided_at_half_of_the_launches_and_not_by_two() -> None:
     assert not is_decided(timings(10, 1), 1)
-    assert is_decided(timings(10, 2), 2)
+    assert not is_decided(timings(10, 2), 2)
+    assert is_decided(timings(10, 4), 4)
 
 
 def test_between_two_looks_nothing_is_decided() -> None:
     assert not is_decided(timings(10, 3), 3)
-    assert is_decided(timings(10, 4), 4)
+    assert not is_decided(timings(10, 5), 5)
 
 
 def test_a_small_difference_goes_on_to_the_last_launch() -> None:
@@ -64,7 +66,7 @@ def test_a_small_difference_goes_on_to_the_last_launch() -> None:
 
 
 def test_what_stopped_at_an_earlier_look_stays_stopped() -> None:
-    assert is_decided(timings(10, 2), 5)
+    assert is_decided(timings(10, 4), 7)
 
 
 def test_an_arm_that_failed_in_the_first_launch_is_not_run_into_the_ground_again(tmp_path: Path) -> None:
@@ -79,9 +81,7 @@ def test_an_arm_that_failed_in_the_first_launch_is_not_run_into_the_ground_again
     assert launches == {("steady0@none", 0), ("raises1@none", 0), ("steady0@none", 1)}
 
 
-def _work(name: str) -> "object":
-    from bench.schema import Workload
-
+def _work(name: str) -> Workload:
     return Workload(
         name=name,
         architecture="layer",
@@ -115,3 +115,22 @@ def test_a_barred_implementation_gets_a_row_instead_of_a_measurement(tmp_path: P
     carry_on(make_run(tmp_path / "run", gate, later))
     reasons = {m.suite: m.reason for m in read_run(tmp_path / "run").measurements}
     assert reasons["other"].startswith("not measured, the certificate failed: ValueError: as asked")
+
+
+def test_within_one_process_longer_work_is_not_tried_after_memory_ran_out() -> None:
+    job = make_job("job", {"short": ["steady"], "long": ["steady"]})
+    short, long = job.steps
+    short = replace(short, workload=_work("short"))
+    long = replace(long, workload=replace(_work("long"), key_length=700))
+    bench = Bench(job, lambda step, arm: None, lambda: None)
+    arm = short.arms[0]
+    assert bench.beyond(long, arm) is None
+
+    def fails() -> None:
+        raise MemoryError("no more")
+
+    bench.attempt(short, arm, fails)
+    found = bench.beyond(long, arm)
+    assert found is not None and found.reason.startswith("not tried: this work ended at length 7")
+    assert bench.beyond(short, arm) is None
+    assert bench.beyond(long, replace(arm, implementation="another@none")) is None

@@ -132,3 +132,9 @@ def test_the_collector_is_off_inside_and_back_on_even_after_a_failure() -> None:
         interleave({"a": fails}, {"a": warm(1.0)}, seconds=5, generator=random.Random(0))
     assert seen == [False]
     assert gc.isenabled()
+
+
+def test_a_first_call_that_is_behind_us_is_not_made_again() -> None:
+    clock = Clock()
+    call = clock.call(3.0)
+    assert warm_up(call, call_limit=10, patience=2, first=9.0, clock=clock).calls == call.count == 1

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.plan import Site, make_plan, scaled, user_variant
+from bench.candidates import user_variant
+from bench.plan import Site, make_plan, scaled
 from bench.registry import UnknownNameError, registry
 from bench.schema import Job, Plan, Request
 
@@ -82,14 +83,14 @@ def test_a_name_that_nobody_knows_is_refused_with_what_is_known(field: str) -> N
 
 
 def test_a_missing_extra_is_unsupported_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.plan._missing", lambda modules: "sklearn" in modules)
+    monkeypatch.setattr("bench.candidates.missing", lambda modules: "sklearn" in modules)
     made = plan(suites=("accuracy",), frameworks=("torch",))
     assert not [job for job in made.jobs if job.suite == "accuracy"]
     assert {row.reason for row in made.refusals if row.suite == "accuracy"} == {"install attnbench[data]"}
 
 
 def test_a_missing_framework_is_unsupported_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.plan._missing", lambda modules: "keras" in modules)
+    monkeypatch.setattr("bench.candidates.missing", lambda modules: "keras" in modules)
     made = plan(suites=("memory",))
     assert {job.framework for job in made.jobs} == {"torch"}
     assert {row.reason for row in made.refusals if row.implementation == "linear@keras"} == {
@@ -103,6 +104,7 @@ def test_a_missing_framework_is_unsupported_and_says_what_to_install(monkeypatch
         ("mine.kernels:attend", "attend", "torch", ""),
         ("mine:Layer@keras", "Layer", "keras", ""),
         ("mine:softmax", "mine:softmax", "torch", "duplicate name"),
+        ("a@home/mine.kernels:attend", "attend", "torch", ""),
         ("no colon", "no colon", "torch", "must have the form"),
     ],
 )
@@ -120,3 +122,8 @@ def test_short_layers_are_timed_before_anything_long() -> None:
     ]
     assert labels[:4] == ["short layers"] * 4
     assert "long layers and models" in labels[4:]
+
+
+def test_a_variant_of_the_users_brings_its_framework_and_that_frameworks_reference() -> None:
+    made = plan(extra=("mine.layers:Own@keras",), frameworks=("torch",), suites=("throughput",))
+    assert {"Own@keras", "softmax@keras"} <= implementations(made.jobs)

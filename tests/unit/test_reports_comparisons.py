@@ -130,7 +130,7 @@ def test_one_launch_gives_an_estimate_but_no_interval_and_no_decision(tmp_path: 
     assert "(no interval)" in cell.notes
 
 
-@pytest.mark.parametrize(("launches", "planned", "provisional"), [(3, 3, True), (8, 8, False), (2, 8, False)])
+@pytest.mark.parametrize(("launches", "planned", "provisional"), [(3, 3, True), (8, 8, False), (4, 8, False)])
 def test_few_planned_launches_are_provisional_and_an_early_decision_is_not(
     launches: int, planned: int, provisional: bool, tmp_path: Path
 ) -> None:

@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from engine import carry_on, make_job, make_run
 
+from bench import session, wire
+from bench.environment import capture
+from bench.progress import Silent
+from bench.schema import Plan, Request
 from bench.store import MEASUREMENTS, Store, read_run
 
 ENGINE = Path(__file__).parent.parent / "standin" / "engine.py"
@@ -130,3 +135,28 @@ def test_an_existing_run_is_never_overwritten(tmp_path: Path) -> None:
     make_run(tmp_path / "run", *JOBS)
     with pytest.raises(StoreError, match="already holds a run"):
         make_run(tmp_path / "run", *JOBS)
+
+
+def test_a_page_that_fails_costs_the_page_and_never_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_job("first", {"one": ["steady"]})
+    second = replace(make_job("second", {"two": ["steady"]}), stage="next")
+    here = capture(threads=1, backend="tensorflow")
+    manifest = {
+        "run": "run",
+        "profile": "smoke",
+        "request": wire.plain(Request(threads=1)),
+        "environment": wire.plain(here),
+    }
+    Store.create(tmp_path / "run", manifest, Plan(jobs=(first, second)))
+
+    def fails(path: Path) -> None:
+        raise session.ReportFailedError("no page today")
+
+    monkeypatch.setattr(session, "write_report_apart", fails)
+    run = session.Session(tmp_path / "run", lambda plan, jobs: Silent(), report=True)
+    with pytest.warns(UserWarning, match="no page today"), pytest.raises(session.ReportFailedError):
+        run.go_on()
+    assert {m.subject for m in read_run(tmp_path / "run").measurements} == {"one", "two"}
+    assert Store(tmp_path / "run").manifest["finished_at"]
