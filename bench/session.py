@@ -67,7 +67,8 @@ class Session:
                     Runner(store, launcher, watcher, self._rewrite_meanwhile, request.jobs).run()
             finally:
                 watcher.close()
-            store.update(finished_at=now(), load_after=os.getloadavg()[0])
+            environment = {**store.manifest["environment"], "load_after": os.getloadavg()[0]}
+            store.update(finished_at=now(), environment=environment)
         self._rewrite()
 
     def _rewrite(self) -> None:

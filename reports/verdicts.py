@@ -92,13 +92,18 @@ def _score_margins(results: Results) -> str:
 
 
 def _implementations(evidence: Evidence) -> list[tuple[str, str, bool]]:
-    """Environment, name and whether it is a reference: references first within their framework."""
+    """Environment, name and whether it is a reference: what was measured before what could not be, and
+    within each framework the reference first."""
     frame = evidence.results.frame
     rows = frame[frame["role"].isin(["reference", "candidate"])]
     references = set(rows[(rows["role"] == "reference") & (rows["suite"] != "crossing")]["implementation"])
-    found = dict.fromkeys(zip(rows["environment_id"], rows["framework"], rows["implementation"], strict=True))
+    columns = ["environment_id", "framework", "implementation"]
+    measured = dict.fromkeys(rows[rows["status"] == "ok"][columns].itertuples(index=False, name=None))
+    found = dict.fromkeys((*measured, *rows[columns].itertuples(index=False, name=None)))
     frameworks = list(dict.fromkeys((environment, framework) for environment, framework, _ in found))
-    ordered = sorted(found, key=lambda key: (frameworks.index(key[:2]), key[2] not in references))
+    ordered = sorted(
+        found, key=lambda key: (key not in measured, frameworks.index(key[:2]), key[2] not in references)
+    )
     return [(environment, name, name in references) for environment, _, name in ordered]
 
 
