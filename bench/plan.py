@@ -30,7 +30,9 @@ from bench.schema import (
 SHORT_LENGTH = 1024
 SHORT, LONG, WHOLE = "short layers", "long layers and models", "whole trainings"
 WORK_LABELS = (SHORT, LONG, WHOLE)
-FIRST_LOOK = 2
+MORE = "more launches"
+FEW_LAUNCHES = 3
+WHOLE_TRAININGS = 2
 START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
 MEMORY_SHARE = 0.85
 TRAINING_SECONDS = 8.0
@@ -187,7 +189,7 @@ class Planner:
         for workload in sorted(self._workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase)):
             groups[_work_label(workload)].append(workload)
         for label, workloads in groups.items():
-            launches = FIRST_LOOK if label == WHOLE else self.profile.launches
+            launches = WHOLE_TRAININGS if label == WHOLE else self.profile.launches
             yield from self._launches(suite, workloads, label, range(launches))
 
     def _launches(
@@ -203,7 +205,7 @@ class Planner:
                     if arms:
                         steps.append(replace(step, arms=arms))
                 if len(steps) > 1:
-                    stage = f"{suite.title}, {label if launch < FIRST_LOOK else 'more launches'}"
+                    stage = f"{suite.title}, {label if launch < self._first_launches() else MORE}"
                     yield self._job(suite, framework, launch, stage, tuple(steps), label)
 
     def _yardstick(self, framework: str, launch: int) -> Step:
@@ -223,6 +225,11 @@ class Planner:
                     yield self._job(
                         suite, framework, repeat, suite.title, (step,), f"{arm.implementation}/{step.key}"
                     )
+
+    def _first_launches(self) -> int:
+        """Launches before anything else is measured: as many as a first verdict needs."""
+        planned = self.profile.launches
+        return planned if planned <= FEW_LAUNCHES else planned // 2
 
     def _controlled(self, workload: Workload) -> bool:
         """Whether the reference is timed twice: on the cheap bare layer always, elsewhere in `full`."""
@@ -282,7 +289,7 @@ def _order(job: Job) -> tuple[int, int, str, str]:
     if any(step.workload and step.workload.phase == "training_run" for step in job.steps):
         return (6, job.launch, "", "")
     if "matrix_product" in {step.subject for step in job.steps}:
-        return (5, job.launch, "", "") if job.launch >= FIRST_LOOK else (3 if long else 1, job.launch, "", "")
+        return (5, job.launch, "", "") if job.stage.endswith(MORE) else (3 if long else 1, job.launch, "", "")
     return (2, job.launch, "", "")
 
 

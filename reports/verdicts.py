@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reports import formatting
-from reports.comparisons import SETTLED_LAUNCHES, SETTLED_SEEDS, Comparison
+from reports.comparisons import SETTLED_LAUNCHES, SETTLED_REPEATS, SETTLED_SEEDS, Comparison
 from reports.content import Block, Cell, Column, Items, Paragraph, Section, Table
 from reports.evidence import Evidence
 from reports.frame import Results
@@ -82,8 +82,9 @@ def _caption(evidence: Evidence) -> str:
         "Against the reference of the same framework, at the longest length that both were measured at. Time "
         "and memory: ratio to the reference, below 1× is less. Scores: difference from the reference. In "
         f"brackets the interval. “same”: within {results.margin:.0%}{_score_margins(results)}. Error rate "
-        f"{results.alpha:g} over all cells. Provisional: fewer launches than planned or than "
-        f"{SETTLED_LAUNCHES}; for scores, fewer than {SETTLED_SEEDS} seeds."
+        f"{results.alpha:g} over all costs, {results.score_alpha:g} over all scores. Provisional: "
+        f"planned with fewer than {SETTLED_LAUNCHES} launches, or resting on fewer than "
+        f"{SETTLED_REPEATS} memory processes or {SETTLED_SEEDS} seeds."
     )
 
 

@@ -44,7 +44,7 @@ def test_the_reference_is_measured_even_when_only_a_candidate_is_named() -> None
 
 
 def test_certificates_come_first_and_sharpening_launches_last() -> None:
-    suites = [job.suite for job in plan(profile="quick").jobs]
+    suites = [job.suite for job in plan(profile="full").jobs]
     assert suites[0] == "certificate"
     assert suites[-1] == "throughput"
     first_training = suites.index("accuracy")
@@ -120,8 +120,8 @@ def test_short_layers_are_timed_before_anything_long() -> None:
     labels = [
         job.id.split("/")[2] for job in plan(profile="quick", suites=("throughput",)).jobs if not job.bars
     ]
-    assert labels[:4] == ["short layers"] * 4
-    assert "long layers and models" in labels[4:]
+    assert labels[:6] == ["short layers"] * 6
+    assert "long layers and models" in labels[6:]
 
 
 def test_a_variant_of_the_users_brings_its_framework_and_that_frameworks_reference() -> None:
