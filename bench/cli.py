@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -204,48 +204,35 @@ def list_(
     Console(highlight=False).print(list_table(kind, registry()))
 
 
-@app.command()
-def compare(
-    variants: Variants = None,
-    extra: Extra = None,
-    on: On = "torch,keras",
-    suite: SuiteNames = None,
-    task: TaskNames = None,
-    profile: ProfileOption = "quick",
-    lengths: Lengths = "",
-    seed: Seed = 0,
-    device: Device = "cpu",
-    threads: Threads = 0,
-    jobs: Jobs = 0,
-    out: Out = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Measure variants against softmax, write the report, print the verdicts."""
-    request = _request(variants, extra, on, suite, task, profile, lengths, seed, device, threads, jobs)
-    _start(request, out, quiet=quiet, as_json=as_json, report=True)
+def _measuring(*, report: bool) -> Callable[..., None]:
+    """The command that measures: with a report it is `compare`, without one `run`."""
+
+    def command(
+        variants: Variants = None,
+        extra: Extra = None,
+        on: On = "torch,keras",
+        suite: SuiteNames = None,
+        task: TaskNames = None,
+        profile: ProfileOption = "quick",
+        lengths: Lengths = "",
+        seed: Seed = 0,
+        device: Device = "cpu",
+        threads: Threads = 0,
+        jobs: Jobs = 0,
+        out: Out = None,
+        quiet: Quiet = False,
+        as_json: Json = False,
+    ) -> None:
+        request = _request(variants, extra, on, suite, task, profile, lengths, seed, device, threads, jobs)
+        _start(request, out, quiet=quiet, as_json=as_json, report=report)
+
+    return command
 
 
-@app.command()
-def run(
-    variants: Variants = None,
-    extra: Extra = None,
-    on: On = "torch,keras",
-    suite: SuiteNames = None,
-    task: TaskNames = None,
-    profile: ProfileOption = "quick",
-    lengths: Lengths = "",
-    seed: Seed = 0,
-    device: Device = "cpu",
-    threads: Threads = 0,
-    jobs: Jobs = 0,
-    out: Out = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Measure only; report later."""
-    request = _request(variants, extra, on, suite, task, profile, lengths, seed, device, threads, jobs)
-    _start(request, out, quiet=quiet, as_json=as_json, report=False)
+app.command("compare", help="Measure variants against softmax, write the report, print the verdicts.")(
+    _measuring(report=True)
+)
+app.command("run", help="Measure only; report later.")(_measuring(report=False))
 
 
 def _start(request: Request, out: Path | None, *, quiet: bool, as_json: bool, report: bool) -> None:
