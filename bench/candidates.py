@@ -31,15 +31,13 @@ class Candidate:
         return f"{self.variant.name}@{self.framework}"
 
     def arm(self, role: Role) -> Arm:
-        claims = tuple(
-            claim for claim in ("exact", "causal", "cross_attention") if getattr(self.variant, claim)
-        )
         return Arm(
             implementation=self.name,
             role=role,
             target=self.target,
             options=self.variant.options,
-            claims=claims,
+            claims=self.variant.claims,
+            twin="" if self.framework == "torch" else self.variant.targets.get("torch", ""),
         )
 
 

@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 SCHEMA_VERSION = 1
 
 Status: TypeAlias = Literal["ok", "unsupported", "failed", "inconclusive", "below_resolution"]
 Method: TypeAlias = Literal["measured", "sampled", "modelled", "assumed"]
-Phase: TypeAlias = Literal["forward", "train_step", "training_run", "prefill", "decode"]
+Phase: TypeAlias = Literal["forward", "train_step", "training_run", "prefill", "decode", "generate"]
 Role: TypeAlias = Literal["reference", "candidate", "control", "baseline", "yardstick"]
 Better: TypeAlias = Literal["lower", "higher"]
 VerdictWord: TypeAlias = Literal["better", "worse", "same", "undecided"]
 Option: TypeAlias = bool | int | float | str
 Options: TypeAlias = Mapping[str, Option]
+
+# Added to the tokens by a model, whatever attention it holds; and those that live inside the attention.
+ABSOLUTE_POSITIONS = ("none", "sinusoidal", "learned")
+RELATIVE_POSITIONS = ("rotary", "alibi", "t5")
+POSITIONS = ABSOLUTE_POSITIONS + RELATIVE_POSITIONS
+NORMALISATIONS = ("pre", "post", "rms", "qk")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -31,12 +37,42 @@ def _require(condition: bool, message: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a variant says of itself and a certificate checks.
+
+    `reach` is how far a query sees: ``"all"`` tokens, ``"some"`` chosen by content or by a pattern (which
+    `definition` settles), or the largest distance as an expression in the options (``"window - 1"`` when
+    causal). `definition` is ``"module:layer"``, the variant written out in float64 NumPy. `state` counts
+    the numbers that decoding holds for one sequence after n tokens, as an expression in ``n``, ``heads``,
+    ``head_width``, ``width`` and the options; empty where there is no decoding. `converges` names the
+    option whose growth brings the variant to softmax. `small` are options under which a dozen of tokens
+    crosses several of the variant's blocks or windows. `positions` are those of `POSITIONS` it can hold.
+    """
+
+    exact: bool = False
+    causal: bool = False
+    cross_attention: bool = False
+    time_exponent: float = 2.0
+    reach: str = "all"
+    definition: str = ""
+    state: str = ""
+    converges: str = ""
+    small: Options = field(default_factory=dict)
+    positions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One way to mix tokens, on every framework it has an implementation for.
 
     `time` and `memory` say how the cost grows with the length n (``"n^2"``, ``"n"``, ``"n w"``);
     `time_exponent` is the number that a fit over lengths is held against. `targets` maps a framework
-    to ``"module:Name"``; `unsupported` maps the frameworks without one to the reason.
+    to ``"module:Name"``; `unsupported` maps the frameworks without one to the reason. `reach`,
+    `definition`, `state`, `converges`, `small` and `positions` are claims, see `Claims`.
+
+    `featured` names the frameworks on which it is compared when nobody names a variant. `peer_of` names
+    the variant of ours that this one, from the public package `package` (its pip name and the module
+    that shows whether it is there), is held against.
     """
 
     name: str
@@ -50,12 +86,29 @@ class Variant:
     causal: bool
     cross_attention: bool
     trainable: bool
+    family: str = ""
+    reach: str = "all"
+    definition: str = ""
+    state: str = ""
+    converges: str = ""
+    small: Options = field(default_factory=dict)
+    positions: tuple[str, ...] = ()
+    featured: tuple[str, ...] = ()
+    peer_of: str = ""
+    package: tuple[str, str] = ("", "")
     options: Options = field(default_factory=dict)
     targets: Mapping[str, str] = field(default_factory=dict)
     unsupported: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def claims(self) -> Claims:
+        """What its certificate checks."""
+        return Claims(**{claim.name: getattr(self, claim.name) for claim in fields(Claims)})
+
     def __post_init__(self) -> None:
         _require(bool(self.name), "a variant needs a name")
+        wrong = set(self.positions) - set(RELATIVE_POSITIONS)
+        _require(not wrong, f"{self.name}: unknown positions {sorted(wrong)}")
         both = set(self.targets) & set(self.unsupported)
         _require(not both, f"{self.name} is both implemented and unsupported on {sorted(both)}")
 
@@ -65,18 +118,29 @@ class Architecture:
     """What a variant is put into: a bare layer, an encoder, a classifier, the image generator.
 
     A target is a callable ``build(attention, *, width, heads, causal, max_length, options, **settings)``
-    that answers a model of its framework; `attention` is the variant's class or kernel.
+    that answers a model of its framework; `attention` is the variant's class or kernel. `weights` maps a
+    framework to the module whose ``export_weights`` and ``import_weights`` read and set the model's
+    weights as named arrays. `token_numbers` says that it takes whole numbers instead of vectors, and
+    `decodes` that it can go on token by token.
     """
 
     name: str
     title: str
     needs_cross_attention: bool = False
+    needs_causal: bool = False
+    token_numbers: bool = False
+    decodes: bool = False
     targets: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Fixed work on made-up data: everything a timing or a memory figure depends on."""
+    """Fixed work on made-up data: everything a timing or a memory figure depends on.
+
+    `compiled` asks for `torch.compile` or Keras's `jit_compile`, `autocast` names a dtype that products are
+    taken in while weights stay in `dtype`, `checkpointing` computes activations again in the backward pass.
+    """
 
     name: str
     architecture: str
@@ -91,6 +155,9 @@ class Workload:
     seed: int = 0
     scales: bool = True
     settings: Options = field(default_factory=dict)
+    compiled: bool = False
+    autocast: str = ""
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch", "query_length", "key_length", "width", "heads"):
@@ -253,13 +320,14 @@ class Verdict:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One implementation's place in a step: what to load, with which options, in which role. `claims` are
-    the variant's flags that a certificate checks: exact, causal, cross_attention."""
+    what a certificate checks; `twin` is the torch target that a Keras arm must agree with."""
 
     implementation: str
     role: Role
     target: str
     options: Options = field(default_factory=dict)
-    claims: tuple[str, ...] = ()
+    claims: Claims = field(default_factory=Claims)
+    twin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ _LEAF_NAMES: dict[type, dict[str, str]] = {
     keras.layers.Dense: {"kernel": "kernel", "bias": "bias"},
     keras.layers.EinsumDense: {"kernel": "kernel", "bias": "bias"},
     keras.layers.LayerNormalization: {"gamma": "scale", "beta": "offset"},
+    keras.layers.RMSNormalization: {"scale": "scale"},
     keras.layers.Embedding: {"embeddings": "table"},
 }
 

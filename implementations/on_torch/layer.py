@@ -1,11 +1,11 @@
 """One attention layer from a variant: its class as it is, or its kernel in the standard projections."""
 
 import inspect
-from typing import TypeAlias, TypedDict
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
 from torch import nn
 
-from bench.schema import Options
+from bench.schema import RELATIVE_POSITIONS, Options
 from implementations.on_torch.projected import Kernel, ProjectedAttention
 
 Attention: TypeAlias = type[nn.Module] | Kernel
@@ -19,6 +19,8 @@ class AttentionSettings(TypedDict):
     causal: bool
     max_length: int
     options: Options
+    positions: NotRequired[str]
+    qk_norm: NotRequired[bool]
 
 
 def build_layer(
@@ -30,23 +32,34 @@ def build_layer(
     max_length: int,
     options: Options,
     head_width: int | None = None,
+    positions: str = "none",
+    qk_norm: bool = False,
 ) -> nn.Module:
     """The layer ``model(query[, context, padding]) -> [batch, time, width]``.
 
-    `head_width` is passed on only when it is not None, so that a class need not know it.
-    Raises TypeError for a class that is given one and takes none.
+    What differs from "as usual" (a `head_width`, relative `positions`, `qk_norm`) is passed on only then,
+    so that a class need not know it. Raises TypeError for a class that is given one and takes none.
     """
+    unusual: dict[str, Any] = {}
+    if head_width is not None:
+        unusual["head_width"] = head_width
+    if positions in RELATIVE_POSITIONS:
+        unusual["positions"] = positions
+    if qk_norm:
+        unusual["qk_norm"] = True
     if not isinstance(attention, type):
         return ProjectedAttention(
-            width, heads, kernel=attention, causal=causal, head_width=head_width, options=options
+            width, heads, kernel=attention, causal=causal, max_length=max_length, options=options, **unusual
         )
-    settings = dict(options) if head_width is None else {**options, "head_width": head_width}
-    if head_width is not None and not _accepts(attention, "head_width"):
-        raise TypeError(
-            f"{attention.__name__} takes no head_width, which this model sets to {head_width}; "
-            "add head_width to its constructor or put it into another model"
-        )
-    layer: nn.Module = attention(width, heads, causal=causal, max_length=max_length, **settings)
+    for name, value in unusual.items():
+        if not _accepts(attention, name):
+            raise TypeError(
+                f"{attention.__name__} takes no {name}, which this model sets to {value}; "
+                f"add {name} to its constructor or put it into another model"
+            )
+    layer: nn.Module = attention(
+        width, heads, causal=causal, max_length=max_length, **unusual, **dict(options)
+    )
     return layer
 
 

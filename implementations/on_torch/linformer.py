@@ -11,12 +11,14 @@ shorter than `max_length` uses the first rows of the maps; padded tokens are zer
 is all that can be hidden once tokens are mixed.
 """
 
+from typing import Unpack
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from implementations.on_torch.projected import AttentionLayer
+from implementations.on_torch.projected import AttentionLayer, LayerSettings
 
 
 class Linformer(AttentionLayer):
@@ -25,17 +27,18 @@ class Linformer(AttentionLayer):
     Raises NotImplementedError when asked to be causal, ValueError without a `max_length`.
     """
 
+    takes_rotation = False  # the landmarks stand nowhere
+
     def __init__(
         self,
         width: int,
         heads: int,
         *,
-        causal: bool = False,
-        max_length: int | None = None,
-        head_width: int | None = None,
         landmarks: int = 256,
+        **settings: Unpack[LayerSettings],
     ) -> None:
-        if causal:
+        max_length = settings.get("max_length")
+        if settings.get("causal", False):
             raise NotImplementedError(
                 "linformer cannot be causal: each landmark mixes tokens of all positions, the future included"
             )
@@ -44,7 +47,7 @@ class Linformer(AttentionLayer):
                 "linformer needs max_length and landmarks of at least 1, "
                 f"got max_length {max_length} and landmarks {landmarks}"
             )
-        super().__init__(width, heads, head_width=head_width)
+        super().__init__(width, heads, **settings)
         self.key_map = nn.Parameter(nn.init.xavier_uniform_(torch.empty(max_length, landmarks)))
         self.value_map = nn.Parameter(nn.init.xavier_uniform_(torch.empty(max_length, landmarks)))
 

@@ -14,20 +14,20 @@ from a seed of their own, and stay as they are.
 """
 
 import math
+from typing import Unpack
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from implementations.on_torch.feature_attention import attend_by_features
-from implementations.on_torch.projected import AttentionLayer
+from implementations.on_torch.projected import AttentionLayer, LayerSettings
 
 
 class Performer(AttentionLayer):
     """FAVOR+ attention with the standard projections; the random `features` are a buffer.
 
     `features` says how many, `seed` which; the layer's other weights do not depend on that seed.
-    `max_length` is accepted because every variant is built alike, and not needed.
     Raises ValueError for fewer than one feature.
     """
 
@@ -38,13 +38,11 @@ class Performer(AttentionLayer):
         width: int,
         heads: int,
         *,
-        causal: bool = False,
-        max_length: int | None = None,
-        head_width: int | None = None,
         features: int = 256,
         seed: int = 0,
+        **settings: Unpack[LayerSettings],
     ) -> None:
-        super().__init__(width, heads, causal=causal, head_width=head_width)
+        super().__init__(width, heads, **settings)
         self.register_buffer("features", orthogonal_features(self.head_width, features, seed))
 
     def mix(
@@ -53,11 +51,14 @@ class Performer(AttentionLayer):
         key: Float[Tensor, "batch heads source head_width"],
         value: Float[Tensor, "batch heads source head_width"],
         padding: Bool[Tensor, "batch source"] | None,
+        *,
+        causal: bool,
+        bias: None = None,
     ) -> Float[Tensor, "batch heads time head_width"]:
         """Attention by the features of queries and keys."""
         scaled = self.features / self.head_width**0.25
-        key_features = _key_features(key, scaled, padding, causal=self.causal)
-        return attend_by_features(_query_features(query, scaled), key_features, value, causal=self.causal)
+        key_features = _key_features(key, scaled, padding, causal=causal)
+        return attend_by_features(_query_features(query, scaled), key_features, value, causal=causal)
 
 
 def orthogonal_features(head_width: int, features: int, seed: int) -> Float[Tensor, "head_width features"]:

@@ -16,7 +16,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from implementations.on_torch.visibility import hidden_score, require_equal_lengths, sees_any_key
+from implementations.on_torch.visibility import (
+    hidden_score,
+    require_equal_lengths,
+    sees_any_key,
+    visible_keys,
+)
 
 
 def attend(
@@ -26,13 +31,17 @@ def attend(
     *,
     causal: bool = False,
     padding: Bool[Tensor, "batch source"] | None = None,
+    bias: Float[Tensor, "1 heads time source"] | None = None,
 ) -> Float[Tensor, "batch heads time head_width"]:
     """Each query's mean of the values, weighted by the softmax of its scores; zeros if it sees no key.
 
-    `padding` is True where a real key stands. Raises ValueError if causal with unequal lengths.
+    `padding` is True where a real key stands; with a `bias`, which is added to the scores, the mask is a
+    tensor of all scores. Raises ValueError if causal with unequal lengths.
     """
     if causal:
         require_equal_lengths(query, key, "causal attention")
+    if bias is not None:
+        return _attend_with_bias(query, key, value, bias, causal=causal, padding=padding)
     if padding is None:
         return functional.scaled_dot_product_attention(query, key, value, is_causal=causal)
     if causal:
@@ -57,3 +66,15 @@ def _attend_causally(query: Tensor, key: Tensor, value: Tensor, padding: Tensor)
         scale=1 / math.sqrt(width),
     )
     return mixed[..., :width]
+
+
+def _attend_with_bias(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor, *, causal: bool, padding: Tensor | None
+) -> Tensor:
+    visible = visible_keys(query, key, causal=causal, padding=padding)
+    if visible is not None:
+        bias = bias.masked_fill(~visible, hidden_score(bias.dtype))
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    if padding is None:
+        return mixed
+    return mixed.masked_fill(~sees_any_key(padding, causal=causal), 0.0)

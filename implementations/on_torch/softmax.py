@@ -22,12 +22,16 @@ def attend(
     *,
     causal: bool = False,
     padding: Bool[Tensor, "batch source"] | None = None,
+    bias: Float[Tensor, "1 heads time source"] | None = None,
 ) -> Float[Tensor, "batch heads time head_width"]:
     """Each query's mean of the values, weighted by the softmax of its scores; zeros if it sees no key.
 
-    `padding` is True where a real key stands. Raises ValueError if causal with unequal lengths.
+    `padding` is True where a real key stands; `bias` is added to the scores. Raises ValueError if causal
+    with unequal lengths.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if bias is not None:
+        scores = scores + bias
     visible = visible_keys(query, key, causal=causal, padding=padding)
     if visible is not None:
         scores = scores.masked_fill(~visible, hidden_score(scores.dtype))

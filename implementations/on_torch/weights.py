@@ -14,6 +14,7 @@ from torch import Tensor, nn
 _NAMES: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (nn.Linear, {"weight": "kernel"}),
     (nn.LayerNorm, {"weight": "scale", "bias": "offset"}),
+    (nn.RMSNorm, {"weight": "scale"}),
     (nn.Embedding, {"weight": "table"}),
 )
 

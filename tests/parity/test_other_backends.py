@@ -14,14 +14,14 @@ import numpy as np
 import keras
 from implementations.on_keras.layer import build_layer
 from implementations.on_keras.linear import attend
-from implementations.on_keras.softmax import Softmax
+from implementations.on_keras import softmax
 from implementations.on_keras.weights import export_weights, import_weights
 
 generator = np.random.default_rng(7)
 tokens = generator.normal(size=(2, 293, 11)).astype("float32")
 context = generator.normal(size=(2, 7, 11)).astype("float32")
 outputs = {"backend": np.array(keras.backend.backend())}
-for name, attention in (("linear", attend), ("softmax", Softmax)):
+for name, attention in (("linear", attend), ("softmax", softmax.attend)):
     for causal in (False, True):
         layer = build_layer(attention, width=11, heads=3, head_width=5, causal=causal)
         weights = export_weights(layer)

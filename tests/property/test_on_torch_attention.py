@@ -176,7 +176,9 @@ def test_heads_do_not_see_one_another(torch_layer, name, causal, length) -> None
     generator = torch.Generator().manual_seed(1)
     query, key, value, other = torch.randn(4, 2, 3, length, 5, dtype=torch.float64, generator=generator)
     changed = [torch.cat((part[:, :2], other[:, 2:]), dim=1) for part in (query, key, value)]
-    difference = layer.mix(*changed, None) - layer.mix(query, key, value, None)
+    difference = layer.mix(*changed, None, causal=layer.causal) - layer.mix(
+        query, key, value, None, causal=layer.causal
+    )
     assert difference[:, :2].abs().max() < 1e-12
     assert difference[:, 2].abs().amax(dim=(0, 2)).min() > 1e-6
 

@@ -128,7 +128,9 @@ def test_performer_is_its_definition_with_the_same_features(length, source, caus
     )
     weights = query_features @ key_features.swapaxes(-1, -2) * visible(length, source, padding, causal)
     out = layer.mix(
-        *map(torch.tensor, (query, key, value)), None if kind == "none" else torch.tensor(padding)
+        *map(torch.tensor, (query, key, value)),
+        None if kind == "none" else torch.tensor(padding),
+        causal=causal,
     ).numpy()
     np.testing.assert_allclose(out, weighted_mean(weights, value), rtol=0, atol=1e-9)
 
@@ -141,7 +143,10 @@ def test_performer_nears_softmax_as_features_grow(causal) -> None:
     expected = softmax_by_hand(*parts, visible(length, length, padding_of("none", length, 0), causal))
 
     def error(features: int) -> float:
-        outs = [performer(causal, features, seed).mix(*map(torch.tensor, parts), None) for seed in range(3)]
+        outs = [
+            performer(causal, features, seed).mix(*map(torch.tensor, parts), None, causal=causal)
+            for seed in range(3)
+        ]
         return float(np.mean([np.abs(out.numpy() - expected).mean() for out in outs]))
 
     few, many = error(16), error(4096)
@@ -158,8 +163,8 @@ def test_a_future_key_of_huge_features_does_not_drown_the_past() -> None:
     loud = key.clone()
     loud[:, :, -1] = layer.features[:, 0] * HEAD_WIDTH**0.25  # exponent |column|^2 / 2, thousands
     means = value.cumsum(dim=2) / torch.arange(1, 8)[:, None]
-    torch.testing.assert_close(layer.mix(query, key, value, None), means)
-    out = layer.mix(query, loud, value, None)
+    torch.testing.assert_close(layer.mix(query, key, value, None, causal=layer.causal), means)
+    out = layer.mix(query, loud, value, None, causal=layer.causal)
     assert out.isfinite().all()
     torch.testing.assert_close(out[:, :, :-1], means[:, :, :-1])
 

@@ -1,0 +1,14 @@
+"""Softmax attention, arXiv:1706.03762, equation 1: what every exact variant must answer."""
+
+import numpy as np
+
+from implementations.definitions.projected import Array, projected, softmax
+
+
+def mix(query: Array, key: Array, value: Array, visible: Array) -> Array:
+    """softmax(Q K^T / sqrt(d)) V over the visible keys."""
+    scores = query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1])
+    return softmax(scores, visible[:, None]) @ value
+
+
+layer = projected(mix)

@@ -1,0 +1,1 @@
+"""The rows of the catalogue, a file a family; no framework is imported here."""

@@ -1,0 +1,5 @@
+"""Long context: memory across segments."""
+
+from bench.schema import Variant
+
+VARIANTS: tuple[Variant, ...] = ()

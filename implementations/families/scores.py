@@ -1,0 +1,5 @@
+"""Other scores: what replaces the softmax, or stands beside it."""
+
+from bench.schema import Variant
+
+VARIANTS: tuple[Variant, ...] = ()
