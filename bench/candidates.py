@@ -9,9 +9,12 @@ from pathlib import Path
 
 from bench.loading import LoadError, is_file_target, split_target
 from bench.registry import Registry, choose
-from bench.schema import Architecture, Arm, Request, Role, Task, Variant, Workload
+from bench.schema import RELATIVE_POSITIONS, Architecture, Arm, Request, Role, Task, Variant, Workload
 
 REFERENCE = "softmax"
+# The profile that measures every variant when none is named, and the suite that checks them all.
+DECODING_PHASES = ("prefill", "decode", "generate")
+WHOLE_CATALOGUE, ADMITTING = "full", "certificate"
 # The extra that brings a framework, and the module that tells whether it is there.
 FRAMEWORK_EXTRAS = {"torch": ("torch", "torch"), "keras": ("keras", "keras")}
 
@@ -71,11 +74,12 @@ def _user_row(name: str, framework: str, target: str) -> Variant:
         equation="",
         time="not declared",
         memory="not declared",
-        time_exponent=2.0,
+        time_exponent=0.0,
         exact=False,
         causal=True,
         cross_attention=True,
         trainable=True,
+        reach="some",
         targets={framework: target},
     )
 
@@ -98,23 +102,37 @@ def frameworks(request: Request) -> tuple[str, ...]:
 
 def candidates(request: Request, registry: Registry) -> list[Candidate]:
     """All implementations that the request means, the reference first, refused ones with their reason."""
-    names = choose("variant", request.variants, registry.variants) or (
-        [] if request.extra else list(registry.variants)
-    )
-    if REFERENCE in registry.variants:
-        names = [REFERENCE, *(name for name in names if name != REFERENCE)]
     found: list[Candidate] = []
     for framework in frameworks(request):
         extra, module = FRAMEWORK_EXTRAS.get(framework, ("all", framework))
         absent = what_to_install(extra, [module])
-        for name in names:
+        for name in _names(request, registry, framework):
             variant = registry.variants[name]
-            reason = absent or variant.unsupported.get(framework, "")
+            reason = absent or variant.unsupported.get(framework, "") or _missing_package(variant)
             if framework not in variant.targets and not reason:
                 reason = f"{name} has no implementation for {framework}"
             target = variant.targets.get(framework, "")
             found.append(Candidate(variant=variant, framework=framework, target=target, refusal=reason))
     return found + list(_extra_candidates(request, registry))
+
+
+def _names(request: Request, registry: Registry, framework: str) -> list[str]:
+    """The reference, then what was named; where nothing was, what is featured, in a full run all of ours."""
+    names = choose("variant", request.variants, registry.variants)
+    if not names and not request.extra:
+        ours = [row for row in registry.variants.values() if not row.peer_of]
+        whole = request.profile == WHOLE_CATALOGUE or ADMITTING in request.suites
+        names = [row.name for row in ours if whole or framework in row.featured or not row.family]
+    if request.peers:
+        names += [row.name for row in registry.variants.values() if row.peer_of in (*names, REFERENCE)]
+    if REFERENCE in registry.variants and request.suites != (ADMITTING,):
+        names = [REFERENCE, *(name for name in names if name != REFERENCE)]
+    return list(dict.fromkeys(names))
+
+
+def _missing_package(variant: Variant) -> str:
+    name, module = variant.package
+    return f"install {name}" if module and missing([module]) else ""
 
 
 def _extra_candidates(request: Request, registry: Registry) -> Iterator[Candidate]:
@@ -146,6 +164,26 @@ def refusal(candidate: Candidate, work: Workload | Task | None, registry: Regist
         return f"the architecture {work.architecture} has no form for {candidate.framework}"
     if architecture.needs_cross_attention and not candidate.variant.cross_attention:
         return f"{work.architecture} needs cross-attention, which {candidate.variant.name} does not have"
-    if isinstance(work, Workload) and work.causal and not candidate.variant.causal:
-        return f"{candidate.variant.name} has no causal form"
+    if isinstance(work, Workload):
+        return _unfit(candidate.variant, work, architecture)
+    return _needs_causality(candidate.variant, architecture, causal=False)
+
+
+def _unfit(variant: Variant, work: Workload, architecture: Architecture) -> str:
+    """Why the variant cannot do this made-up work; empty where it may be tried."""
+    positions = str(work.settings.get("positions", "none"))
+    if positions in RELATIVE_POSITIONS and positions not in variant.positions:
+        return f"{variant.name} takes no {positions} positions"
+    if work.phase in DECODING_PHASES and not variant.state:
+        return f"{variant.name} declares no decoding state: it does not go on token by token"
+    if work.phase == "train_step" and not variant.trainable:
+        return f"{variant.name} has no gradient here"
+    return _needs_causality(variant, architecture, causal=work.causal)
+
+
+def _needs_causality(variant: Variant, architecture: Architecture, *, causal: bool) -> str:
+    if (causal or architecture.needs_causal) and not variant.causal:
+        return f"{variant.name} has no causal form"
+    if variant.causal_only and not (causal or architecture.needs_causal):
+        return f"{variant.name} is causal only: compare it with --causal"
     return ""

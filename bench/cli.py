@@ -13,9 +13,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bench import wire
+from bench.candidates import ADMITTING
 from bench.profiles import PROFILES
 from bench.registry import UnknownNameError, choose, registry
-from bench.schema import Plan, Request
+from bench.schema import DTYPES, NORMALISATIONS, POSITIONS, Plan, Request
 
 DONE, WRONG_USAGE, NOT_MEASURED, INTERRUPTED = 0, 2, 3, 130
 
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 
 
-KINDS = ("variants", "suites", "tasks", "views")
+KINDS = ("variants", "peers", "suites", "tasks", "views")
 
 
 class ReportFormat(StrEnum):
@@ -58,6 +59,13 @@ Threads = Annotated[
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=0, help="Trainings side by side; 0: one a core.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the run; results/runs/… by default.")]
+Peers = Annotated[bool, typer.Option("--peers", help="Also the public packages' versions of the variants.")]
+Causal = Annotated[bool, typer.Option("--causal", help="The causal form of all made-up work.")]
+Dtype = Annotated[str, typer.Option("--dtype", help=f"Of made-up work: {', '.join(DTYPES)}.")]
+Positions = Annotated[str, typer.Option("--positions", help=f"Of made-up work: {', '.join(POSITIONS)}.")]
+Normalisation = Annotated[
+    str, typer.Option("--normalisation", help=f"Of made-up work: {', '.join(NORMALISATIONS)}.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -98,6 +106,11 @@ def _request(
     device: str,
     threads: int,
     jobs: int,
+    peers: bool = False,
+    causal: bool = False,
+    dtype: str = "",
+    positions: str = "",
+    normalisation: str = "",
 ) -> Request:
     known = registry()
     try:
@@ -113,9 +126,19 @@ def _request(
             device=device,
             threads=threads or os.cpu_count() or 1,
             jobs=jobs or os.cpu_count() or 1,
+            peers=peers,
+            causal=causal,
+            dtype=_one("dtype", dtype, DTYPES),
+            positions=_one("positions", positions, POSITIONS),
+            normalisation=_one("normalisation", normalisation, NORMALISATIONS),
         )
     except UnknownNameError as error:
         _refuse(str(error))
+
+
+def _one(kind: str, asked: str, known: Iterable[str]) -> str:
+    """The asked name, or none; raises UnknownNameError."""
+    return choose(kind, [asked], dict.fromkeys(known))[0] if asked else ""
 
 
 def _console(quiet: bool) -> Any:
@@ -126,14 +149,20 @@ def _console(quiet: bool) -> Any:
 
 def _carry_out(path: Path, *, quiet: bool, as_json: bool, report: bool) -> None:
     """Measure, show, and leave with the exit code that says how it went."""
+    _measure(path, quiet=quiet or as_json, report=report)
+    _conclude(path, quiet=quiet, as_json=as_json, report=report)
+
+
+def _measure(path: Path, *, quiet: bool, report: bool) -> int:
+    """Measure what is missing in the run; how many rows could not be."""
     from bench.progress import Bar, Lines, Silent
-    from bench.session import ReportFailedError, Session, StoppedError
+    from bench.session import ReportFailedError, Session, StoppedError, unmeasured
     from bench.store import StoreError
 
-    console = _console(quiet or as_json)
+    console = _console(quiet)
 
     def watch(plan: Plan, jobs: int) -> Any:
-        if quiet or as_json:
+        if quiet:
             return Silent()
         return (Bar if console.is_terminal else Lines)(console, plan.jobs, jobs)
 
@@ -150,7 +179,7 @@ def _carry_out(path: Path, *, quiet: bool, as_json: bool, report: bool) -> None:
     except ReportFailedError as error:
         typer.echo(f"attnbench: {error}", err=True)
         raise typer.Exit(1) from None
-    _conclude(path, quiet=quiet, as_json=as_json, report=report)
+    return len(unmeasured(path))
 
 
 def _conclude(path: Path, *, quiet: bool, as_json: bool, report: bool) -> None:
@@ -184,7 +213,7 @@ def _show(told: dict[str, Any], page: Path | None, path: Path) -> None:
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="variants, suites, tasks or views")] = "variants",
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}")] = "variants",
     as_json: Json = False,
 ) -> None:
     """Show what can be compared, measured and reported."""
@@ -219,11 +248,33 @@ def _measuring(*, report: bool) -> Callable[..., None]:
         device: Device = "cpu",
         threads: Threads = 0,
         jobs: Jobs = 0,
+        peers: Peers = False,
+        causal: Causal = False,
+        dtype: Dtype = "",
+        positions: Positions = "",
+        normalisation: Normalisation = "",
         out: Out = None,
         quiet: Quiet = False,
         as_json: Json = False,
     ) -> None:
-        request = _request(variants, extra, on, suite, task, profile, lengths, seed, device, threads, jobs)
+        request = _request(
+            variants,
+            extra,
+            on,
+            suite,
+            task,
+            profile,
+            lengths,
+            seed,
+            device,
+            threads,
+            jobs,
+            peers,
+            causal,
+            dtype,
+            positions,
+            normalisation,
+        )
         _start(request, out, quiet=quiet, as_json=as_json, report=report)
 
     return command
@@ -246,6 +297,41 @@ def _start(request: Request, out: Path | None, *, quiet: bool, as_json: bool, re
     except (UnknownNameError, StoreError) as error:
         _refuse(str(error))
     _carry_out(path, quiet=quiet, as_json=as_json, report=report)
+
+
+@app.command()
+def certify(
+    variants: Variants = None,
+    extra: Extra = None,
+    on: On = "torch,keras",
+    peers: Peers = False,
+    jobs: Jobs = 0,
+    out: Out = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Prove that variants are what their names say; exit code 1 when a property fails."""
+    from bench.certify import FAILED, certificates, print_certificates
+    from bench.session import create, new_folder
+    from bench.store import StoreError
+
+    request = _request(variants, extra, on, [ADMITTING], None, "quick", "", 0, "cpu", 1, jobs, peers)
+    path = out or new_folder(ADMITTING)
+    try:
+        create(request, path, shlex.join(["attnbench", *sys.argv[1:]]))
+    except (UnknownNameError, StoreError) as error:
+        _refuse(str(error))
+    missing = _measure(path, quiet=quiet or as_json, report=False)
+    found = certificates(path)
+    if as_json:
+        told = {"path": str(path), "certificates": found}
+        typer.echo(wire.pretty(told).decode(), nl=False)
+    elif not quiet:
+        from rich.console import Console
+
+        print_certificates(Console(highlight=False), found)
+    refuted = any(certificate["failed"] for certificate in found)
+    raise typer.Exit(FAILED if refuted else NOT_MEASURED if missing else DONE)
 
 
 @app.command()

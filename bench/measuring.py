@@ -24,6 +24,10 @@ OUT_OF_MEMORY_SIGNS = (
 )
 
 
+class Finding(Exception):  # noqa: N818  it is a result, not an error in the code that raises it
+    """Something that a suite found out, in words that need neither a type nor a line of code beside them."""
+
+
 def now() -> str:
     """The time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -110,6 +114,8 @@ def explain(error: BaseException) -> tuple[str, str, Status]:
     text = f"{type(error).__name__}: {error}".strip().removesuffix(":")
     if isinstance(error, LoadError):
         return str(error), "load", "failed"
+    if isinstance(error, Finding):
+        return str(error), "finding", "failed"
     if isinstance(error, TooSlowError):
         return str(error), "time", "failed"
     if isinstance(error, NotImplementedError):

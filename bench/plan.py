@@ -28,6 +28,7 @@ from bench.schema import (
 )
 
 SHORT_LENGTH = 1024
+BARE = "layer"
 SHORT, LONG, WHOLE = "short layers", "long layers and models", "whole trainings"
 WORK_LABELS = (SHORT, LONG, WHOLE)
 MORE = "more launches"
@@ -47,16 +48,47 @@ class Site:
     memory_bytes: int
 
 
-def scaled(workloads: Iterable[Workload], lengths: tuple[int, ...]) -> tuple[Workload, ...]:
-    """The workloads at the asked lengths: those that scale are made anew, the fixed ones are left out."""
-    if not lengths:
-        return tuple(workloads)
-    made: dict[str, Workload] = {}
-    for workload in workloads:
-        for length in lengths if workload.scales else ():
-            name = "/".join((*workload.name.split("/")[:-1], str(length)))
-            made[name] = replace(workload, name=name, query_length=length, key_length=length)
-    return tuple(made.values())
+def shaped(workloads: Iterable[Workload], request: Request) -> tuple[Workload, ...]:
+    """The workloads as asked: at the asked lengths, those that scale made anew and the fixed ones left out;
+    causal, in another dtype, with other positions or normalisation, each of which stands in the name."""
+    workloads = tuple(workloads)
+    if request.lengths:
+        workloads = tuple(_at(w, length) for w in workloads if w.scales for length in request.lengths)
+    made = (_changed(workload, request) for workload in workloads)
+    return tuple({workload.name: workload for workload in made}.values())
+
+
+def _at(workload: Workload, length: int) -> Workload:
+    name = "/".join((*workload.name.split("/")[:-1], str(length)))
+    # Decoding asks with one token, whatever the context.
+    queries = workload.query_length if workload.phase == "decode" else length
+    return replace(workload, name=name, query_length=queries, key_length=length)
+
+
+def _changed(workload: Workload, request: Request) -> Workload:
+    if not workload.scales:
+        return workload
+    settings = dict(workload.settings)
+    marks = []
+    if request.causal and not workload.causal:
+        marks.append("causal")
+    if request.dtype and request.dtype != workload.dtype:
+        marks.append(request.dtype)
+    if request.positions:
+        settings["positions"] = request.positions
+        marks.append(request.positions)
+    if request.normalisation and (request.normalisation == "qk" or workload.architecture != BARE):
+        settings |= (
+            {"qk_norm": True} if workload.architecture == BARE else {"normalisation": request.normalisation}
+        )
+        marks.append(request.normalisation)
+    return replace(
+        workload,
+        name="_".join((*marks, workload.name)),
+        causal=workload.causal or request.causal,
+        dtype=request.dtype or workload.dtype,
+        settings=settings,
+    )
 
 
 class Planner:
@@ -94,7 +126,7 @@ class Planner:
 
     def _workloads(self, suite: Suite) -> tuple[Workload, ...]:
         workloads = suite.workloads.get(self.profile.name, ())
-        return workloads if suite.admits else scaled(workloads, self.request.lengths)
+        return workloads if suite.admits else shaped(workloads, self.request)
 
     def _tasks(self, suite: Suite) -> list[Task]:
         tasks = {task.name: task for task in suite.tasks.get(self.profile.name, ())}
@@ -151,8 +183,14 @@ class Planner:
         work = step.workload or step.task
         if work is None or work.architecture not in self.registry.architectures:
             return step
-        targets = self.registry.architectures[work.architecture].targets
-        return replace(step, architecture=targets.get(framework, ""))
+        row = self.registry.architectures[work.architecture]
+        return replace(
+            step,
+            architecture=row.targets.get(framework, ""),
+            weights=row.weights.get(framework, ""),
+            torch_architecture=row.targets.get("torch", ""),
+            torch_weights=row.weights.get("torch", ""),
+        )
 
     def _job(
         self, suite: Suite, framework: str, launch: int, stage: str, steps: tuple[Step, ...], label: str = ""
@@ -235,7 +273,7 @@ class Planner:
         """Whether the reference is timed twice: on the cheap bare layer always, elsewhere in `full`."""
         if workload.phase == "training_run":
             return False
-        cheap = workload.architecture == "layer" and workload.key_length <= self.profile.control_up_to
+        cheap = workload.architecture == BARE and workload.key_length <= self.profile.control_up_to
         return cheap or self.profile.control_up_to > 1 << 20
 
     def _trainings(self, suite: Suite) -> Iterator[Job]:
@@ -271,7 +309,7 @@ def _work_label(workload: Workload) -> str:
     """Which of the launches a workload belongs to: what is cheap and telling is measured first."""
     if workload.phase == "training_run":
         return WHOLE
-    return SHORT if workload.architecture == "layer" and workload.key_length <= SHORT_LENGTH else LONG
+    return SHORT if workload.architecture == BARE and workload.key_length <= SHORT_LENGTH else LONG
 
 
 def _framework(arm: Arm) -> str:

@@ -28,6 +28,7 @@ Options: TypeAlias = Mapping[str, Option]
 ABSOLUTE_POSITIONS = ("none", "sinusoidal", "learned")
 RELATIVE_POSITIONS = ("rotary", "alibi", "t5")
 POSITIONS = ABSOLUTE_POSITIONS + RELATIVE_POSITIONS
+DTYPES = ("float32", "bfloat16", "float64")
 NORMALISATIONS = ("pre", "post", "rms", "qk")
 
 
@@ -51,7 +52,9 @@ class Claims:
 
     exact: bool = False
     causal: bool = False
+    causal_only: bool = False
     cross_attention: bool = False
+    trainable: bool = True
     time_exponent: float = 2.0
     reach: str = "all"
     definition: str = ""
@@ -66,9 +69,9 @@ class Variant:
     """One way to mix tokens, on every framework it has an implementation for.
 
     `time` and `memory` say how the cost grows with the length n (``"n^2"``, ``"n"``, ``"n w"``);
-    `time_exponent` is the number that a fit over lengths is held against. `targets` maps a framework
-    to ``"module:Name"``; `unsupported` maps the frameworks without one to the reason. `reach`,
-    `definition`, `state`, `converges`, `small` and `positions` are claims, see `Claims`.
+    `time_exponent` is the number that a fit over lengths is held against, 0 where none is declared.
+    `targets` maps a framework to ``"module:Name"``; `unsupported` maps the frameworks without one to the
+    reason. `reach`, `definition`, `state`, `converges`, `small` and `positions` are claims, see `Claims`.
 
     `featured` names the frameworks on which it is compared when nobody names a variant. `peer_of` names
     the variant of ours that this one, from the public package `package` (its pip name and the module
@@ -86,6 +89,7 @@ class Variant:
     causal: bool
     cross_attention: bool
     trainable: bool
+    causal_only: bool = False
     family: str = ""
     reach: str = "all"
     definition: str = ""
@@ -332,13 +336,20 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """The smallest unit that is stored, and therefore resumed: one workload or task with its arms."""
+    """The smallest unit that is stored, and therefore resumed: one workload or task with its arms.
+
+    `architecture` and `weights` are targets of the job's framework, the `torch_` ones those that a Keras
+    arm's twin is built with.
+    """
 
     key: str
     arms: tuple[Arm, ...]
     workload: Workload | None = None
     task: Task | None = None
     architecture: str = ""
+    weights: str = ""
+    torch_architecture: str = ""
+    torch_weights: str = ""
     seed: int = 0
     seconds: float = 1.0
     call_limit: float = 30.0
@@ -404,7 +415,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asked for; with the registry it settles the plan."""
+    """What the user asked for; with the registry it settles the plan.
+
+    `peers` adds the public packages' own versions of the variants. `causal`, `dtype`, `positions` and
+    `normalisation` change the made-up work: empty and False leave it as it is.
+    """
 
     variants: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
@@ -417,3 +432,8 @@ class Request:
     device: str = "cpu"
     threads: int = 1
     jobs: int = 1
+    peers: bool = False
+    causal: bool = False
+    dtype: str = ""
+    positions: str = ""
+    normalisation: str = ""

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.registry import Registry
+from bench.schema import Variant
 
 NAME_WIDTH, CELL_WIDTH = 24, 17
 COLOURS = {"better": "green", "worse": "red", "same": "blue", "undecided": "yellow"}
@@ -27,11 +28,22 @@ def list_table(kind: str, registry: Registry) -> Table:
     """The rows of one kind."""
     if kind == "variants":
         table = _table("variant", "what it is", "time", "on", "paper")
-        for variant in registry.variants.values():
+        for variant in _ours(registry):
             frameworks = ", ".join(variant.targets)
             table.add_row(*map(Text, (variant.name, variant.title, variant.time, frameworks, variant.paper)))
         for name, reason in registry.refused.items():
             table.add_row(Text(name), Text(f"refused: {reason}"), "", "", "")
+    elif kind == "peers":
+        table = _table("peer", "what it is", "held against", "on", "package")
+        for variant in _peers(registry):
+            row = (
+                variant.name,
+                variant.title,
+                variant.peer_of,
+                ", ".join(variant.targets),
+                variant.package[0],
+            )
+            table.add_row(*map(Text, row))
     elif kind == "suites":
         table = _table("suite", "measures", "needs")
         for suite in registry.suites.values():
@@ -52,14 +64,19 @@ def list_table(kind: str, registry: Registry) -> Table:
 
 def list_rows(kind: str, registry: Registry) -> Sequence[Any]:
     """The same as plain data."""
-    return list(
-        {
-            "variants": registry.variants,
-            "suites": registry.suites,
-            "views": registry.views,
-            "tasks": registry.tasks,
-        }[kind].values()
-    )
+    if kind in ("variants", "peers"):
+        return _ours(registry) if kind == "variants" else _peers(registry)
+    tables = {"suites": registry.suites, "views": registry.views, "tasks": registry.tasks}
+    return list(tables[kind].values())
+
+
+def _ours(registry: Registry) -> list[Variant]:
+    """What is compared: all variants but the public packages' own."""
+    return [variant for variant in registry.variants.values() if not variant.peer_of]
+
+
+def _peers(registry: Registry) -> list[Variant]:
+    return [variant for variant in registry.variants.values() if variant.peer_of]
 
 
 def verdict_table(report: Mapping[str, Any], width: int) -> Table:

@@ -37,6 +37,22 @@ class Framework(Protocol):
     def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
         """A call that runs the model in evaluation mode without gradients and answers its output."""
 
+    def call(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        """``function(*inputs)`` once, as it stands: without gradients, and without compiling anything."""
+
+    def gradients(
+        self,
+        model: Model,
+        inputs: Sequence[Any],
+        cotangent: np.ndarray,
+        export: Callable[[Model], dict[str, np.ndarray]],
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The output and the gradients of sum(output * cotangent): of the trainable weights by the names
+        that `export` gives them, of float inputs by ``"input 0"``, ``"input 1"``, …"""
+
+    def live_bytes(self, state: Any) -> int:
+        """Bytes of all tensors that a decoding state keeps alive, each counted once."""
+
     def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
         """A call ``step(inputs, target)``: forward, loss, gradients and one Adam update; answers the loss."""
 

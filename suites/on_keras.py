@@ -22,6 +22,7 @@ import numpy as np
 from suites.framework import Batch, Loss, Model
 
 DTYPES = ("float32", "bfloat16", "float64")
+ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2, "bool": 1}
 PREDICTOR = "_attnbench_predictor"
 
 
@@ -103,6 +104,52 @@ class Keras:
             function, autograph=False, jit_compile=True if self.device.startswith("gpu") else None
         )
         return compiled
+
+    def call(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        """``function(*inputs)`` as Keras runs it eagerly."""
+        with keras.device(self.device):
+            return function(*inputs)
+
+    def gradients(
+        self,
+        model: Model,
+        inputs: Sequence[Any],
+        cotangent: np.ndarray,
+        export: Callable[[Model], dict[str, np.ndarray]],
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Output and gradients of sum(output * cotangent), see `suites.framework.Framework`.
+
+        Raises NotImplementedError on a backend other than TensorFlow.
+        """
+        if self._tensorflow is None:
+            raise NotImplementedError(
+                f"gradients of Keras models are taken on TensorFlow, not {self.backend}"
+            )
+        floats = {
+            f"input {place}": tensor
+            for place, tensor in enumerate(inputs)
+            if hasattr(tensor, "dtype") and tensor.dtype.is_floating
+        }
+        variables = model.trainable_variables
+        with self._tensorflow.GradientTape() as tape:
+            tape.watch(list(floats.values()))
+            output = model(*inputs)
+            loss = keras.ops.sum(output * keras.ops.cast(cotangent, output.dtype))
+        of_variables, of_inputs = tape.gradient(
+            loss,
+            ([variable.value for variable in variables], list(floats.values())),
+            unconnected_gradients=self._tensorflow.UnconnectedGradients.ZERO,
+        )
+        found = dict(zip(floats, map(self.output, of_inputs), strict=True))
+        return self.output(output), _exported(model, variables, of_variables, export) | found
+
+    def live_bytes(self, state: Any) -> int:
+        """Bytes of the tensors in a (nested) tuple."""
+        tensors = {id(leaf): leaf for leaf in keras.tree.flatten(state) if hasattr(leaf, "dtype")}
+        return sum(
+            int(np.prod(tensor.shape)) * ITEM_BYTES[keras.backend.standardize_dtype(tensor.dtype)]
+            for tensor in tensors.values()
+        )
 
     def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
         """A call that makes one update by `keras.optimizers.Adam` at Keras's defaults.
@@ -190,6 +237,25 @@ def _train_on_batch(
         return np.asarray(wrapper.train_on_batch(inputs, target))
 
     return step
+
+
+def _exported(
+    model: Model,
+    variables: Sequence[Any],
+    gradients: Sequence[Any],
+    export: Callable[[Model], dict[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """The gradients under their weights' names: exported in the weights' place, which they then leave."""
+    kept = [np.array(variable.numpy()) for variable in variables]
+    for variable in variables:
+        variable.assign(keras.ops.full_like(variable.value, np.nan))
+    names = [name for name, array in export(model).items() if np.isnan(array).all()]
+    for variable, gradient in zip(variables, gradients, strict=True):
+        variable.assign(keras.ops.convert_to_tensor(gradient))
+    found = export(model)
+    for variable, values in zip(variables, kept, strict=True):
+        variable.assign(values)
+    return {name: found[name] for name in names}
 
 
 def _limit_threads(tensorflow: Any, threads: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from suites.framework import Batch, Loss, Model
@@ -76,6 +77,36 @@ class Torch:
 
         return call
 
+    def call(self, function: Callable[..., Any], *inputs: Any) -> Any:
+        """``function(*inputs)`` under `inference_mode`."""
+        with torch.inference_mode():
+            return function(*inputs)
+
+    def gradients(
+        self,
+        model: Model,
+        inputs: Sequence[Any],
+        cotangent: np.ndarray,
+        export: Callable[[Model], dict[str, np.ndarray]],
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Output and gradients of sum(output * cotangent), see `suites.framework.Framework`."""
+        floats = {
+            f"input {place}": tensor.requires_grad_()
+            for place, tensor in enumerate(inputs)
+            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+        }
+        model.zero_grad(set_to_none=True)
+        output = model(*inputs)
+        torch.autograd.backward((output * torch.as_tensor(cotangent).to(output)).sum())
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        found = {name: _gradient(tensor) for name, tensor in floats.items()}
+        return self.output(output), _exported(model, trained, export) | found
+
+    def live_bytes(self, state: Any) -> int:
+        """Bytes of the tensors in a (nested) tuple."""
+        tensors = {id(leaf): leaf for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor)}
+        return sum(tensor.nbytes for tensor in tensors.values())
+
     def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
         """A call that makes one Adam update at torch's own defaults, but for Keras's epsilon."""
         measure = _loss(loss)
@@ -137,6 +168,31 @@ class Torch:
                 return left @ right
 
         return call, 2 * size**3
+
+
+def _gradient(tensor: torch.Tensor) -> np.ndarray:
+    gradient = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+    array: np.ndarray = gradient.float().numpy() if gradient.dtype == torch.bfloat16 else gradient.numpy()
+    return array
+
+
+def _exported(
+    model: torch.nn.Module,
+    trained: list[torch.nn.Parameter],
+    export: Callable[[Model], dict[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """The gradients under their weights' names: exported in the weights' place, which they then leave."""
+    kept = [parameter.detach().clone() for parameter in trained]
+    with torch.no_grad():
+        for parameter in trained:
+            parameter.fill_(torch.nan)
+        names = [name for name, array in export(model).items() if np.isnan(array).all()]
+        for parameter in trained:
+            parameter.copy_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+        found = export(model)
+        for parameter, values in zip(trained, kept, strict=True):
+            parameter.copy_(values)
+    return {name: found[name] for name in names}
 
 
 def _device(device: str) -> torch.device:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-Array: TypeAlias = np.ndarray
+Array: TypeAlias = NDArray[Any]
 Mix: TypeAlias = Callable[..., Array]
 """``mix(query, key, value, visible, **options)``: `[batch, heads, time, head_width]`, `visible
 [batch, time, source]` True where a query may see a key; answers `[batch, heads, time, head_width]`."""
@@ -53,7 +54,7 @@ def projected(mix: Mix) -> Definition:
         )
         visible = who_sees_whom(tokens, source, padding, causal=causal)
         mixed = mix(query, key, value, visible, **options)
-        blind = ~visible.any(axis=-1)
+        blind = ~np.logical_or.reduce(visible, axis=-1)
         mixed = np.where(blind[:, None, :, None], 0.0, mixed)
         return linear(join(mixed), weights, "output")
 
@@ -81,10 +82,12 @@ def join(heads: Array) -> Array:
 def who_sees_whom(tokens: Array, source: Array, padding: Array | None, *, causal: bool) -> Array:
     """``[batch, time, source]``: True where a query may see a key."""
     batch, time, length = len(tokens), tokens.shape[1], source.shape[1]
-    visible = np.ones((batch, time, length), dtype=bool)
+    visible: Array = np.ones((batch, time, length), dtype=bool)
     if causal:
         visible &= np.tri(time, length, dtype=bool)
-    return visible if padding is None else visible & padding[:, None, :]
+    if padding is not None:
+        visible &= padding[:, None, :]
+    return visible
 
 
 def softmax(scores: Array, visible: Array) -> Array:
@@ -93,4 +96,5 @@ def softmax(scores: Array, visible: Array) -> Array:
     largest = hidden.max(axis=-1, keepdims=True)
     weights = np.exp(hidden - np.where(np.isfinite(largest), largest, 0.0))
     total = weights.sum(axis=-1, keepdims=True)
-    return weights / np.where(total > 0, total, 1.0)
+    answer: Array = weights / np.where(total > 0, total, 1.0)
+    return answer

@@ -8,7 +8,8 @@ from implementations.definitions.projected import Array, projected, softmax
 def mix(query: Array, key: Array, value: Array, visible: Array) -> Array:
     """softmax(Q K^T / sqrt(d)) V over the visible keys."""
     scores = query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1])
-    return softmax(scores, visible[:, None]) @ value
+    mixed: Array = softmax(scores, visible[:, None]) @ value
+    return mixed
 
 
 layer = projected(mix)
