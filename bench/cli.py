@@ -16,7 +16,7 @@ from bench import wire
 from bench.candidates import ADMITTING
 from bench.profiles import PROFILES
 from bench.registry import UnknownNameError, choose, registry
-from bench.schema import DTYPES, NORMALISATIONS, POSITIONS, Plan, Request
+from bench.schema import DTYPES, NORMALISATIONS, PHASES, POSITIONS, Plan, Request
 
 DONE, WRONG_USAGE, NOT_MEASURED, INTERRUPTED = 0, 2, 3, 130
 
@@ -50,6 +50,12 @@ Extra = Annotated[
 On = Annotated[str, typer.Option("--on", help="Frameworks, separated by commas.")]
 SuiteNames = Annotated[list[str] | None, typer.Option("--suite", help="Only this suite; may be repeated.")]
 TaskNames = Annotated[list[str] | None, typer.Option("--task", help="Only this task; may be repeated.")]
+PhaseNames = Annotated[
+    list[str] | None, typer.Option("--phase", help=f"Only this: {', '.join(PHASES)}; may be repeated.")
+]
+ModelNames = Annotated[
+    list[str] | None, typer.Option("--model", help="Only made-up work on this model; may be repeated.")
+]
 ProfileOption = Annotated[str, typer.Option("--profile", help="How much evidence: smoke, quick or full.")]
 Lengths = Annotated[str, typer.Option("--lengths", help="Sequence lengths, such as 512,1024,1100.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="First seed of data and weights.")]
@@ -111,6 +117,8 @@ def _request(
     dtype: str = "",
     positions: str = "",
     normalisation: str = "",
+    phases: Iterable[str] | None = None,
+    models: Iterable[str] | None = None,
 ) -> Request:
     known = registry()
     try:
@@ -120,6 +128,8 @@ def _request(
             frameworks=tuple(choose("framework", _split(on), {"torch": 0, "keras": 0})),
             suites=tuple(choose("suite", suites or (), known.suites)),
             tasks=tuple(choose("task", tasks or (), known.tasks)),
+            phases=tuple(choose("phase", phases or (), dict.fromkeys(PHASES))),
+            models=tuple(choose("model", models or (), known.architectures)),
             lengths=_lengths(lengths),
             profile=choose("profile", [profile], PROFILES)[0],
             seed=seed,
@@ -242,6 +252,8 @@ def _measuring(*, report: bool) -> Callable[..., None]:
         on: On = "torch,keras",
         suite: SuiteNames = None,
         task: TaskNames = None,
+        phase: PhaseNames = None,
+        model: ModelNames = None,
         profile: ProfileOption = "quick",
         lengths: Lengths = "",
         seed: Seed = 0,
@@ -274,6 +286,8 @@ def _measuring(*, report: bool) -> Callable[..., None]:
             dtype,
             positions,
             normalisation,
+            phase,
+            model,
         )
         _start(request, out, quiet=quiet, as_json=as_json, report=report)
 

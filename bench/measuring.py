@@ -50,7 +50,8 @@ def describe(step: Step) -> dict[str, str]:
         "causal",
     )
     told = {name: str(getattr(workload, name)) for name in fields}
-    return {**told, "tokens": str(workload.batch * workload.query_length), "items": str(workload.batch)}
+    tokens = workload.batch * (workload.query_length - int(workload.settings.get("prompt", 0)))
+    return {**told, "tokens": str(tokens), "items": str(workload.batch)}
 
 
 def row(

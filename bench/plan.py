@@ -58,6 +58,11 @@ def shaped(workloads: Iterable[Workload], request: Request) -> tuple[Workload, .
     return tuple({workload.name: workload for workload in made}.values())
 
 
+def _asked(workload: Workload, request: Request) -> bool:
+    phase = not request.phases or workload.phase in request.phases
+    return phase and (not request.models or workload.architecture in request.models)
+
+
 def _at(workload: Workload, length: int) -> Workload:
     name = "/".join((*workload.name.split("/")[:-1], str(length)))
     # Decoding asks with one token, whatever the context.
@@ -126,7 +131,12 @@ class Planner:
 
     def _workloads(self, suite: Suite) -> tuple[Workload, ...]:
         workloads = suite.workloads.get(self.profile.name, ())
-        return workloads if suite.admits else shaped(workloads, self.request)
+        if suite.admits:
+            return workloads
+        request = self.request
+        if request.phases or request.models:
+            workloads = tuple({w.name: w for all_ in suite.workloads.values() for w in all_}.values())
+        return shaped((w for w in workloads if _asked(w, request)), request)
 
     def _tasks(self, suite: Suite) -> list[Task]:
         tasks = {task.name: task for task in suite.tasks.get(self.profile.name, ())}
@@ -139,7 +149,9 @@ class Planner:
                 continue
             role: Role = "reference" if candidate.variant.name == REFERENCE else "candidate"
             arm = candidate.arm(role)
-            reason = refusal(candidate, step.workload or step.task, self.registry)
+            # A certificate asks for each form that the variant claims, whatever its work says.
+            work = None if suite.admits else step.workload or step.task
+            reason = refusal(candidate, work, self.registry)
             if reason:
                 self._refuse(suite, step, arm, reason, failed=candidate.failed)
                 continue
@@ -187,9 +199,9 @@ class Planner:
         return replace(
             step,
             architecture=row.targets.get(framework, ""),
-            weights=row.weights.get(framework, ""),
+            package=row.packages.get(framework, ""),
             torch_architecture=row.targets.get("torch", ""),
-            torch_weights=row.weights.get("torch", ""),
+            torch_package=row.packages.get("torch", ""),
         )
 
     def _job(

@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 SCHEMA_VERSION = 1
 
 Status: TypeAlias = Literal["ok", "unsupported", "failed", "inconclusive", "below_resolution"]
 Method: TypeAlias = Literal["measured", "sampled", "modelled", "assumed"]
 Phase: TypeAlias = Literal["forward", "train_step", "training_run", "prefill", "decode", "generate"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 Role: TypeAlias = Literal["reference", "candidate", "control", "baseline", "yardstick"]
 Better: TypeAlias = Literal["lower", "higher"]
 VerdictWord: TypeAlias = Literal["better", "worse", "same", "undecided"]
@@ -42,12 +43,14 @@ class Claims:
     """What a variant says of itself and a certificate checks.
 
     `reach` is how far a query sees: ``"all"`` tokens, ``"some"`` chosen by content or by a pattern (which
-    `definition` settles), or the largest distance as an expression in the options (``"window - 1"`` when
-    causal). `definition` is ``"module:layer"``, the variant written out in float64 NumPy. `state` counts
-    the numbers that decoding holds for one sequence after n tokens, as an expression in ``n``, ``heads``,
-    ``head_width``, ``width`` and the options; empty where there is no decoding. `converges` names the
-    option whose growth brings the variant to softmax. `small` are options under which a dozen of tokens
-    crosses several of the variant's blocks or windows. `positions` are those of `POSITIONS` it can hold.
+    `definition` settles), or the largest distance as an expression in the options, ``causal``, ``n`` and
+    ``later`` (whether the token seen stands after the query). `definition` is ``"module:layer"``, the
+    variant written out in float64 NumPy. `state` counts the numbers that decoding holds for one sequence
+    after n tokens, as an expression in ``n``, ``heads``, ``head_width``, ``width`` and the options; empty
+    where there is no decoding. `converges` names the option whose growth brings the variant to softmax.
+    `small` are options under which a dozen of tokens crosses several of the variant's blocks or windows.
+    `positions` are those of `RELATIVE_POSITIONS` that it can hold. A variant that is `causal_only` has no
+    other form.
     """
 
     exact: bool = False
@@ -122,10 +125,11 @@ class Architecture:
     """What a variant is put into: a bare layer, an encoder, a classifier, the image generator.
 
     A target is a callable ``build(attention, *, width, heads, causal, max_length, options, **settings)``
-    that answers a model of its framework; `attention` is the variant's class or kernel. `weights` maps a
-    framework to the module whose ``export_weights`` and ``import_weights`` read and set the model's
-    weights as named arrays. `token_numbers` says that it takes whole numbers instead of vectors, and
-    `decodes` that it can go on token by token.
+    that answers a model of its framework; `attention` is the variant's class or kernel. `packages` maps
+    a framework to the package whose modules serve the model: ``weights`` (`export_weights`,
+    `import_weights`), ``generation`` (`generate`) and ``checkpointing`` (`set_checkpointing`).
+    `token_numbers` says that it takes whole numbers instead of vectors, and `decodes` that it can go on
+    token by token.
     """
 
     name: str
@@ -135,7 +139,7 @@ class Architecture:
     token_numbers: bool = False
     decodes: bool = False
     targets: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,8 +342,8 @@ class Arm:
 class Step:
     """The smallest unit that is stored, and therefore resumed: one workload or task with its arms.
 
-    `architecture` and `weights` are targets of the job's framework, the `torch_` ones those that a Keras
-    arm's twin is built with.
+    `architecture` is a target and `package` an `Architecture`'s package for the job's framework, the
+    `torch_` ones are those that a Keras arm's twin is built with.
     """
 
     key: str
@@ -347,9 +351,9 @@ class Step:
     workload: Workload | None = None
     task: Task | None = None
     architecture: str = ""
-    weights: str = ""
+    package: str = ""
     torch_architecture: str = ""
-    torch_weights: str = ""
+    torch_package: str = ""
     seed: int = 0
     seconds: float = 1.0
     call_limit: float = 30.0
@@ -417,7 +421,8 @@ class Profile:
 class Request:
     """What the user asked for; with the registry it settles the plan.
 
-    `peers` adds the public packages' own versions of the variants. `causal`, `dtype`, `positions` and
+    `phases` and `models` choose among all made-up work, that of `full` included. `peers` adds the public
+    packages' own versions of the variants. `causal`, `dtype`, `positions` and
     `normalisation` change the made-up work: empty and False leave it as it is.
     """
 
@@ -426,6 +431,8 @@ class Request:
     frameworks: tuple[str, ...] = ("torch", "keras")
     suites: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     profile: str = "quick"
     seed: int = 0

@@ -8,6 +8,7 @@ length, w the window, d the width of a head, m the random features, k the landma
 
 from bench.schema import Architecture, Variant
 from implementations.families import (
+    chosen,
     controls,
     exact,
     fewer_keys,
@@ -20,10 +21,21 @@ from implementations.families import (
 )
 from implementations.families.places import KERAS, TORCH
 
-_FAMILIES = (exact, fewer_keys, sparse, kernels, recurrent, scores, long_context, controls, peers)
+_FAMILIES = (
+    exact,
+    fewer_keys,
+    sparse,
+    chosen,
+    kernels,
+    recurrent,
+    scores,
+    long_context,
+    controls,
+    peers,
+)
 VARIANTS: tuple[Variant, ...] = tuple(row for family in _FAMILIES for row in family.VARIANTS)
 
-_WEIGHTS = {"torch": f"{TORCH}.weights", "keras": f"{KERAS}.weights"}
+_PACKAGES = {"torch": TORCH, "keras": KERAS}
 
 
 def _targets(name: str) -> dict[str, str]:
@@ -32,31 +44,66 @@ def _targets(name: str) -> dict[str, str]:
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(
-        name="layer", title="One attention layer", targets=_targets("layer:build_layer"), weights=_WEIGHTS
+        name="layer", title="One attention layer", targets=_targets("layer:build_layer"), packages=_PACKAGES
     ),
     Architecture(
         name="encoder",
         title="Transformer encoder",
         targets=_targets("encoder:build_encoder"),
-        weights=_WEIGHTS,
+        packages=_PACKAGES,
     ),
     Architecture(
         name="text_classifier",
         title="Text classifier: embedding, encoder, mean, linear",
+        token_numbers=True,
         targets=_targets("classifiers:build_text_classifier"),
-        weights=_WEIGHTS,
+        packages=_PACKAGES,
     ),
     Architecture(
         name="patch_classifier",
         title="Image classifier over patches: linear embedding, encoder, mean, linear",
         targets=_targets("classifiers:build_patch_classifier"),
-        weights=_WEIGHTS,
+        packages=_PACKAGES,
+    ),
+    Architecture(
+        name="vision_classifier",
+        title="Image classifier (ViT-shaped): patches, encoder, mean, linear",
+        targets=_targets("vision_classifier:build_vision_classifier"),
+        packages=_PACKAGES,
+    ),
+    Architecture(
+        name="causal_lm",
+        title="Causal language model (GPT-shaped): embedding, causal blocks, tied head",
+        needs_causal=True,
+        token_numbers=True,
+        decodes=True,
+        targets=_targets("language_model:build_causal_lm"),
+        packages=_PACKAGES,
+    ),
+    Architecture(
+        name="transformer_xl_lm",
+        title="Transformer-XL language model: causal blocks with a memory across segments",
+        needs_causal=True,
+        token_numbers=True,
+        decodes=True,
+        targets=_targets("transformer_xl_model:build_transformer_xl_lm"),
+        packages=_PACKAGES,
+    ),
+    Architecture(
+        name="encoder_decoder",
+        title="Encoder-decoder for translation: encoder, causal decoder with cross-attention, tied head",
+        needs_cross_attention=True,
+        needs_causal=True,
+        token_numbers=True,
+        decodes=True,
+        targets=_targets("encoder_decoder:build_encoder_decoder"),
+        packages=_PACKAGES,
     ),
     Architecture(
         name="image_generator",
         title="Image generator: encoder and decoder to colours",
         needs_cross_attention=True,
         targets=_targets("image_generator:build_image_generator"),
-        weights=_WEIGHTS,
+        packages=_PACKAGES,
     ),
 )

@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.loading import load
 from bench.schema import Arm, Measurement, Option, Step, Task
-from suites.framework import Framework, Model
+from suites.framework import PLAINLY, Framework, Model
 from suites.tasks.data import DataMissing, Score, TaskData
 from suites.tasks.scores import UNITS, score
 
@@ -124,6 +124,7 @@ def build_model(
     return framework.build(
         architecture,
         attention,
+        PLAINLY,
         dtype="float32",
         width=task.width,
         heads=task.heads,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.schema import Metric, Phase, Suite, Workload
+from bench.schema import Metric, Options, Phase, Suite, Workload
 from suites.tasks.catalog import TASKS
 
 OPENER = "suites.framework:open_framework"
@@ -21,8 +21,15 @@ MODEL_LENGTHS = {"smoke": (), "quick": (512,), "full": (128, 256, 512, 1024, 204
 GENERATOR_BATCH = {"smoke": 1, "quick": 1, "full": 32}
 
 
-def layers(lengths: Iterable[int], *, causal: bool = False) -> tuple[Workload, ...]:
-    """A bare attention layer, forward and training step, batch 1 at width 512 with 8 heads of 64."""
+DECODING_LENGTHS = (1024, 4096, 16384)
+LANGUAGE_LENGTHS = (512, 1024)
+PROMPT = 64
+
+
+def layers(
+    lengths: Iterable[int], *, causal: bool = False, phases: tuple[Phase, ...] = PHASES
+) -> tuple[Workload, ...]:
+    """A bare attention layer, batch 1 at width 512 with 8 heads of 64; decoding asks with one token."""
     name = "causal_layer" if causal else "layer"
     return tuple(
         Workload(
@@ -30,33 +37,74 @@ def layers(lengths: Iterable[int], *, causal: bool = False) -> tuple[Workload, .
             architecture="layer",
             phase=phase,
             batch=1,
-            query_length=length,
+            query_length=1 if phase == "decode" else length,
             key_length=length,
             width=WIDTH,
             heads=HEADS,
             causal=causal,
         )
         for length in lengths
-        for phase in PHASES
+        for phase in phases
     )
 
 
-def encoders(lengths: Iterable[int]) -> tuple[Workload, ...]:
-    """A Transformer encoder of two blocks, batch 2 at width 256 with 8 heads of 32."""
+def models(
+    architecture: str,
+    lengths: Iterable[int],
+    phases: tuple[Phase, ...] = PHASES,
+    *,
+    mark: str = "",
+    causal: bool = False,
+    settings: Options | None = None,
+    compiled: bool = False,
+    autocast: str = "",
+    checkpointing: bool = False,
+) -> tuple[Workload, ...]:
+    """A model of two blocks, batch 2 at width 256 with 8 heads of 32; `mark` names how it is run."""
     return tuple(
         Workload(
-            name=f"encoder/{phase}/{length}",
-            architecture="encoder",
+            name=f"{architecture}{mark}/{phase}/{length}",
+            architecture=architecture,
             phase=phase,
             batch=2,
             query_length=length,
             key_length=length,
             width=256,
             heads=8,
-            settings={"layers": 2},
+            causal=causal,
+            settings={"layers": 2, **(settings or {})},
+            compiled=compiled,
+            autocast=autocast,
+            checkpointing=checkpointing,
         )
         for length in lengths
-        for phase in PHASES
+        for phase in phases
+    )
+
+
+def languages(lengths: Iterable[int]) -> tuple[Workload, ...]:
+    """A causal language model, trained and generating, and an encoder-decoder, over 512 tokens."""
+    lengths = tuple(lengths)
+    return (
+        *models("causal_lm", lengths, causal=True, settings={"vocabulary": 512}),
+        *models(
+            "causal_lm",
+            lengths[:1],
+            ("generate",),
+            causal=True,
+            settings={"vocabulary": 512, "prompt": PROMPT},
+        ),
+        *models("encoder_decoder", lengths[:1], causal=True, settings={"vocabulary": 512}),
+    )
+
+
+def ways(lengths: Iterable[int]) -> tuple[Workload, ...]:
+    """The encoder run in other ways: activations recomputed, products in bfloat16, compiled."""
+    lengths = tuple(lengths)
+    return (
+        *models("encoder", lengths, ("train_step",), mark="_checkpointed", checkpointing=True),
+        *models("encoder", lengths, mark="_autocast", autocast="bfloat16"),
+        *models("encoder", lengths, mark="_compiled", compiled=True),
     )
 
 
@@ -104,10 +152,20 @@ CERTIFICATE_WORK = Workload(
 
 
 def _throughput(profile: str) -> tuple[Workload, ...]:
-    whole = (DOCUMENT_TRAINING, *layers((512, 1024, 2048, 4096), causal=True)) if profile == "full" else ()
+    whole = (DOCUMENT_TRAINING, *_more()) if profile == "full" else ()
     # Tracing its training step takes TensorFlow 8 s, which a run of two minutes does not have.
     made = (generator(GENERATOR_BATCH[profile], "forward" if profile == "smoke" else "train_step"),)
-    return (*layers(LENGTHS[profile]), *encoders(MODEL_LENGTHS[profile]), *made, *whole)
+    return (*layers(LENGTHS[profile]), *models("encoder", MODEL_LENGTHS[profile]), *made, *whole)
+
+
+def _more() -> tuple[Workload, ...]:
+    """What only `full` measures, and whoever asks for it by phase or model."""
+    return (
+        *layers((512, 1024, 2048, 4096), causal=True),
+        *layers(DECODING_LENGTHS, causal=True, phases=("prefill", "decode")),
+        *languages(LANGUAGE_LENGTHS),
+        *ways((1024,)),
+    )
 
 
 CERTIFICATE = Suite(
@@ -131,6 +189,9 @@ THROUGHPUT = Suite(
         ),
         Metric(name="operations", title="operations a call", unit="count", better="lower", ranks=False),
         Metric(name="parameters", title="parameters", unit="count", better="lower", ranks=False),
+        Metric(
+            name="state_bytes", title="decoding state of the batch", unit="B", better="lower", ranks=False
+        ),
         Metric(
             name="gemm_flops", title="speed of a matrix product", unit="FLOP/s", better="higher", ranks=False
         ),
@@ -162,7 +223,7 @@ MEMORY = Suite(
         "smoke": layers((257,)),
         # A process each, so that a figure more costs seconds: the training step at the longest length only.
         "quick": tuple(w for w in layers((1024, 4096)) if w.phase == "forward" or w.key_length == 4096),
-        "full": layers(LENGTHS["full"]),
+        "full": (*layers(LENGTHS["full"]), *_more()),
     },
     exclusive=False,
     opener=OPENER,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -15,6 +16,18 @@ import numpy as np
 Model: TypeAlias = Any
 Batch: TypeAlias = tuple[Any, ...]
 Loss: TypeAlias = Literal["mean_squared_error", "cross_entropy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How a call is run: `compiled` by `torch.compile` or with Keras's `jit_compile`, products taken in the
+    dtype that `autocast` names while weights and everything else stay what they are."""
+
+    compiled: bool = False
+    autocast: str = ""
+
+
+PLAINLY = Execution()
 
 
 class Framework(Protocol):
@@ -27,14 +40,20 @@ class Framework(Protocol):
         """Fix every source of randomness of the framework, NumPy's and Python's included."""
 
     def build(
-        self, architecture: Callable[..., Model], attention: object, *, dtype: str, **settings: object
+        self,
+        architecture: Callable[..., Model],
+        attention: object,
+        execution: Execution = PLAINLY,
+        *,
+        dtype: str,
+        **settings: object,
     ) -> Model:
         """The model on the device in `dtype`; `settings` go to the architecture as they are."""
 
     def arrays(self, values: Sequence[np.ndarray], dtype: str) -> Batch:
         """The arrays on the device; floats become `dtype`, integers and booleans stay what they are."""
 
-    def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
+    def forward(self, model: Model, inputs: Batch, execution: Execution = PLAINLY) -> Callable[[], Any]:
         """A call that runs the model in evaluation mode without gradients and answers its output."""
 
     def call(self, function: Callable[..., Any], *inputs: Any) -> Any:
@@ -53,7 +72,9 @@ class Framework(Protocol):
     def live_bytes(self, state: Any) -> int:
         """Bytes of all tensors that a decoding state keeps alive, each counted once."""
 
-    def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
+    def train_step(
+        self, model: Model, loss: Loss, learning_rate: float, execution: Execution = PLAINLY
+    ) -> Callable[[Batch, Any], Any]:
         """A call ``step(inputs, target)``: forward, loss, gradients and one Adam update; answers the loss."""
 
     def number(self, value: Any) -> float:

@@ -19,7 +19,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 
-from suites.framework import Batch, Loss, Model
+from suites.framework import PLAINLY, Batch, Execution, Loss, Model
+from suites.keras_gradients import gradients_of
 
 DTYPES = ("float32", "bfloat16", "float64")
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2, "bool": 1}
@@ -61,11 +62,18 @@ class Keras:
         keras.utils.set_random_seed(seed)
 
     def build(
-        self, architecture: Callable[..., Model], attention: object, *, dtype: str, **settings: object
+        self,
+        architecture: Callable[..., Model],
+        attention: object,
+        execution: Execution = PLAINLY,
+        *,
+        dtype: str,
+        **settings: object,
     ) -> Model:
-        """The model on the device, its layers under the policy `dtype`; weights come at the first call."""
+        """The model on the device, its layers under the policy `dtype`, or the mixed one where `execution`
+        asks for autocast; weights come at the first call."""
         before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(_dtype(dtype))
+        keras.config.set_dtype_policy(f"mixed_{execution.autocast}" if execution.autocast else _dtype(dtype))
         try:
             with keras.device(self.device):
                 return architecture(attention, **settings)
@@ -78,17 +86,18 @@ class Keras:
         with keras.device(self.device):
             return tuple(_tensor(np.asarray(value), dtype) for value in values)
 
-    def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
+    def forward(self, model: Model, inputs: Batch, execution: Execution = PLAINLY) -> Callable[[], Any]:
         """A call of the compiled model with ``training=False``; traced once for each shape of inputs."""
         # Kept in the model, so that it lives as long; past Keras's own attributes, which would track it.
         kept: dict[str, Callable[..., Any]] = model.__dict__
         if PREDICTOR not in kept:
-            kept[PREDICTOR] = self._predictor(model)
+            kept[PREDICTOR] = self._predictor(model, execution)
         predict = kept[PREDICTOR]
         return lambda: predict(inputs)
 
-    def _predictor(self, model: Model) -> Callable[..., Any]:
+    def _predictor(self, model: Model, execution: Execution) -> Callable[..., Any]:
         if self._tensorflow is None:
+            _require_plain(execution)
             predict_on_batch: Callable[..., Any] = PositionalInputs(model).predict_on_batch
             return predict_on_batch
 
@@ -96,12 +105,13 @@ class Keras:
             with keras.device(self.device):
                 return model(*inputs, training=False)
 
-        return self._compiled(predict)
+        return self._compiled(predict, execution)
 
-    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """As Keras compiles by default: without autograph, through XLA on an accelerator only."""
+    def _compiled(self, function: Callable[..., Any], execution: Execution = PLAINLY) -> Callable[..., Any]:
+        """As Keras compiles by default: without autograph, through XLA on an accelerator or where asked."""
+        jit = execution.compiled or self.device.startswith("gpu")
         compiled: Callable[..., Any] = self._tensorflow.function(
-            function, autograph=False, jit_compile=True if self.device.startswith("gpu") else None
+            function, autograph=False, jit_compile=True if jit else None
         )
         return compiled
 
@@ -125,23 +135,8 @@ class Keras:
             raise NotImplementedError(
                 f"gradients of Keras models are taken on TensorFlow, not {self.backend}"
             )
-        floats = {
-            f"input {place}": tensor
-            for place, tensor in enumerate(inputs)
-            if hasattr(tensor, "dtype") and tensor.dtype.is_floating
-        }
-        variables = model.trainable_variables
-        with self._tensorflow.GradientTape() as tape:
-            tape.watch(list(floats.values()))
-            output = model(*inputs)
-            loss = keras.ops.sum(output * keras.ops.cast(cotangent, output.dtype))
-        of_variables, of_inputs = tape.gradient(
-            loss,
-            ([variable.value for variable in variables], list(floats.values())),
-            unconnected_gradients=self._tensorflow.UnconnectedGradients.ZERO,
-        )
-        found = dict(zip(floats, map(self.output, of_inputs), strict=True))
-        return self.output(output), _exported(model, variables, of_variables, export) | found
+        output, gradients = gradients_of(self._tensorflow, model, inputs, cotangent, export)
+        return self.output(output), {name: np.asarray(value) for name, value in gradients.items()}
 
     def live_bytes(self, state: Any) -> int:
         """Bytes of the tensors in a (nested) tuple."""
@@ -151,7 +146,9 @@ class Keras:
             for tensor in tensors.values()
         )
 
-    def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
+    def train_step(
+        self, model: Model, loss: Loss, learning_rate: float, execution: Execution = PLAINLY
+    ) -> Callable[[Batch, Any], Any]:
         """A call that makes one update by `keras.optimizers.Adam` at Keras's defaults.
 
         In pure bfloat16 that is the same work but no learning: Keras computes Adam's bias correction in
@@ -160,6 +157,7 @@ class Keras:
         measure = _loss(loss)
         optimiser = keras.optimizers.Adam(learning_rate)
         if self._tensorflow is None:
+            _require_plain(execution)
             return _train_on_batch(model, measure, optimiser)
         tape_of = self._tensorflow.GradientTape
 
@@ -171,7 +169,7 @@ class Keras:
                 optimiser.apply(tape.gradient(value, variables), variables)
                 return value
 
-        return self._compiled(step)
+        return self._compiled(step, execution)
 
     def number(self, value: Any) -> float:
         """A loss as a Python number; waits for the device."""
@@ -216,6 +214,11 @@ class Keras:
         return lambda: product(left, right), 2 * size**3
 
 
+def _require_plain(execution: Execution) -> None:
+    if execution.compiled:
+        raise NotImplementedError("jit_compile is measured on Keras's TensorFlow backend only")
+
+
 class PositionalInputs(keras.Model):  # type: ignore[misc]  # Keras ships no types.
     """Hands one tuple of inputs on as positional arguments: Keras's own loops pass a single structure."""
 
@@ -237,25 +240,6 @@ def _train_on_batch(
         return np.asarray(wrapper.train_on_batch(inputs, target))
 
     return step
-
-
-def _exported(
-    model: Model,
-    variables: Sequence[Any],
-    gradients: Sequence[Any],
-    export: Callable[[Model], dict[str, np.ndarray]],
-) -> dict[str, np.ndarray]:
-    """The gradients under their weights' names: exported in the weights' place, which they then leave."""
-    kept = [np.array(variable.numpy()) for variable in variables]
-    for variable in variables:
-        variable.assign(keras.ops.full_like(variable.value, np.nan))
-    names = [name for name, array in export(model).items() if np.isnan(array).all()]
-    for variable, gradient in zip(variables, gradients, strict=True):
-        variable.assign(keras.ops.convert_to_tensor(gradient))
-    found = export(model)
-    for variable, values in zip(variables, kept, strict=True):
-        variable.assign(values)
-    return {name: found[name] for name in names}
 
 
 def _limit_threads(tensorflow: Any, threads: int) -> None:

@@ -5,6 +5,7 @@ Imported inside a worker only. Written for any device torch knows; it has been r
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from suites.framework import Batch, Loss, Model
+from suites.framework import PLAINLY, Batch, Execution, Loss, Model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
@@ -44,9 +45,15 @@ class Torch:
         torch.manual_seed(seed)
 
     def build(
-        self, architecture: Callable[..., Model], attention: object, *, dtype: str, **settings: object
+        self,
+        architecture: Callable[..., Model],
+        attention: object,
+        execution: Execution = PLAINLY,
+        *,
+        dtype: str,
+        **settings: object,
     ) -> Model:
-        """The model on the device, parameters and buffers in `dtype`."""
+        """The model on the device, parameters and buffers in `dtype`; it is run as each call says."""
         model: torch.nn.Module = architecture(attention, **settings)
         return model.to(device=self.device, dtype=_dtype(dtype))
 
@@ -65,17 +72,28 @@ class Torch:
             return torch.tensor(value, device=self.device, dtype=floating)
         raise ValueError(f"torch takes arrays of floats, integers or booleans, got {value.dtype}")
 
-    def forward(self, model: Model, inputs: Batch) -> Callable[[], Any]:
+    def forward(self, model: Model, inputs: Batch, execution: Execution = PLAINLY) -> Callable[[], Any]:
         """A call of the model in evaluation mode under `inference_mode`."""
+        run, context = self._run(model, execution)
 
         def call() -> Any:
             # Training steps may come between two calls; asking first is cheaper than walking the modules.
             if model.training:
                 model.eval()
-            with torch.inference_mode():
-                return model(*inputs)
+            with torch.inference_mode(), context():
+                return run(*inputs)
 
         return call
+
+    def _run(
+        self, model: Model, execution: Execution
+    ) -> tuple[Callable[..., Any], Callable[[], AbstractContextManager[Any]]]:
+        """What is called, and the context that it is called in."""
+        run: Callable[..., Any] = torch.compile(model) if execution.compiled else model
+        if not execution.autocast:
+            return run, nullcontext
+        dtype = _dtype(execution.autocast)
+        return run, lambda: torch.autocast(self.device.type, dtype=dtype)
 
     def call(self, function: Callable[..., Any], *inputs: Any) -> Any:
         """``function(*inputs)`` under `inference_mode`."""
@@ -107,16 +125,20 @@ class Torch:
         tensors = {id(leaf): leaf for leaf in tree_leaves(state) if isinstance(leaf, torch.Tensor)}
         return sum(tensor.nbytes for tensor in tensors.values())
 
-    def train_step(self, model: Model, loss: Loss, learning_rate: float) -> Callable[[Batch, Any], Any]:
+    def train_step(
+        self, model: Model, loss: Loss, learning_rate: float, execution: Execution = PLAINLY
+    ) -> Callable[[Batch, Any], Any]:
         """A call that makes one Adam update at torch's own defaults, but for Keras's epsilon."""
         measure = _loss(loss)
         optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, eps=ADAM_EPSILON)
+        run, context = self._run(model, execution)
 
         def step(inputs: Batch, target: Any) -> Any:
             if not model.training:
                 model.train()
             optimiser.zero_grad(set_to_none=True)
-            value = measure(model(*inputs), target)
+            with context():
+                value = measure(run(*inputs), target)
             # `torch.autograd.backward`, because `Tensor.backward` has no typed signature.
             torch.autograd.backward(value)
             optimiser.step()
@@ -217,5 +239,10 @@ def _loss(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     if name == "mean_squared_error":
         return torch.nn.functional.mse_loss
     if name == "cross_entropy":
-        return torch.nn.functional.cross_entropy
+        return _cross_entropy
     raise ValueError(f"loss must be 'mean_squared_error' or 'cross_entropy', got {name!r}")
+
+
+def _cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Over the last axis, whatever stands before it: `[batch, classes]` or `[batch, time, vocabulary]`."""
+    return torch.nn.functional.cross_entropy(logits.flatten(0, -2), target.flatten())

@@ -170,6 +170,13 @@ def _counted(step: Step, bench: Bench, arm: Arm, work: Work) -> list[Measurement
         values=[framework.parameters(work.model)],
         tool=framework.tool,
     )
+    rows = [first, parameters]
+    if work.state_bytes is not None:
+        rows.append(
+            bench.measurement(
+                step, arm, metric="state_bytes", unit="B", values=[work.state_bytes], tool=framework.tool
+            )
+        )
     if operations:
         counted = bench.measurement(
             step,
@@ -191,7 +198,7 @@ def _counted(step: Step, bench: Bench, arm: Arm, work: Work) -> list[Measurement
             status="unsupported",
             reason=reason,
         )
-    return [first, parameters, counted]
+    return [*rows, counted]
 
 
 def _whole_training(step: Step, arm: Arm, bench: Bench) -> list[Measurement]:

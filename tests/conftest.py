@@ -10,4 +10,5 @@ jaxtyping.install_import_hook(
     ["implementations.on_torch", "implementations.on_keras.linear"], "beartype.beartype"
 )
 
-sys.path.append(str(Path(__file__).parent / "standin"))
+for folder in ("standin", "unit"):
+    sys.path.append(str(Path(__file__).parent / folder))

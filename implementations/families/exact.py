@@ -41,9 +41,52 @@ SDPA = Variant(
     definition=f"{DEFINITIONS}.softmax:layer",
     state="2 * heads * head_width * blocks(n)",
     positions=RELATIVE_POSITIONS,
-    targets={"torch": f"{TORCH}.sdpa:attend"},
-    unsupported={"keras": "no Keras twin yet"},
+    targets={"torch": f"{TORCH}.sdpa:attend", "keras": f"{KERAS}.sdpa:attend"},
 )
 
 
-VARIANTS: tuple[Variant, ...] = (SOFTMAX, SDPA)
+CHUNKED = Variant(
+    name="chunked",
+    family="exact",
+    title="Softmax attention in blocks, written out",
+    paper="arXiv:2112.05682",
+    equation="out = softmax(Q K^T / sqrt(d)) V, block by block with a running maximum and sum;"
+    " blocks are computed again for gradients",
+    time="n^2 d",
+    memory="n d",
+    time_exponent=2.0,
+    exact=True,
+    causal=True,
+    cross_attention=True,
+    trainable=True,
+    options={"query_block": 256, "key_block": 512},
+    small={"query_block": 5, "key_block": 3},
+    definition=f"{DEFINITIONS}.softmax:layer",
+    state="2 * heads * head_width * blocks(n)",
+    positions=RELATIVE_POSITIONS,
+    targets={"torch": f"{TORCH}.chunked:attend", "keras": f"{KERAS}.chunked:attend"},
+)
+
+
+FLEX = Variant(
+    name="flex",
+    family="exact",
+    title="Softmax attention, torch's FlexAttention",
+    paper="arXiv:2412.05496",
+    equation="out = softmax(Q K^T / sqrt(d)) V over the keys that a mask function lets through",
+    time="n^2 d",
+    memory="n d; n^2 on the CPU unless the model is compiled",
+    time_exponent=2.0,
+    exact=True,
+    causal=True,
+    cross_attention=True,
+    trainable=True,
+    definition=f"{DEFINITIONS}.softmax:layer",
+    state="2 * heads * head_width * blocks(n)",
+    positions=RELATIVE_POSITIONS,
+    targets={"torch": f"{TORCH}.flex:attend"},
+    unsupported={"keras": "FlexAttention is torch's own; Keras has no attention that takes a mask function"},
+)
+
+
+VARIANTS: tuple[Variant, ...] = (SOFTMAX, SDPA, CHUNKED, FLEX)

@@ -1,5 +1,28 @@
 """Long context: memory across segments."""
 
 from bench.schema import Variant
+from implementations.families.places import DEFINITIONS, KERAS, TORCH
 
-VARIANTS: tuple[Variant, ...] = ()
+TRANSFORMER_XL = Variant(
+    name="transformer_xl",
+    family="long context",
+    title="Transformer-XL, scores of distance and a memory",
+    paper="arXiv:1901.02860",
+    equation="out_i = softmax over j of (((q_i + u) . k_j + (q_i + v) . W_R r_(i - j)) / sqrt(d)) v_j",
+    time="n^2 d",
+    memory="n^2",
+    time_exponent=2.0,
+    exact=False,
+    causal=True,
+    cross_attention=False,
+    trainable=True,
+    definition=f"{DEFINITIONS}.transformer_xl:layer",
+    state="3 * heads * head_width * blocks(n)",
+    targets={
+        "torch": f"{TORCH}.transformer_xl:TransformerXL",
+        "keras": f"{KERAS}.transformer_xl:TransformerXL",
+    },
+)
+
+
+VARIANTS: tuple[Variant, ...] = (TRANSFORMER_XL,)

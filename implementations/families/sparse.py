@@ -1,7 +1,7 @@
 """Each query sees some of the keys: near ones, a pattern, or those that its content chooses."""
 
 from bench.schema import Variant
-from implementations.families.places import TORCH
+from implementations.families.places import DEFINITIONS, KERAS, TORCH
 
 SLIDING_WINDOW = Variant(
     name="sliding_window",
@@ -10,18 +10,79 @@ SLIDING_WINDOW = Variant(
     title="Sliding-window attention",
     paper="arXiv:2004.05150",
     equation="out_i = softmax over j of (q_i . k_j / sqrt(d)) v_j, for |i - j| <= floor(w / 2);"
-    " causal: for i - w < j <= i",
-    time="n w d",
+    " causal: for i - w < j <= i; and for the first s tokens",
+    time="n (w + s) d",
     memory="n d + w^2",
     time_exponent=1.0,
     exact=False,
     causal=True,
     cross_attention=False,
     trainable=True,
-    options={"window": 256},
-    targets={"torch": f"{TORCH}.sliding_window:attend"},
-    unsupported={"keras": "no Keras twin yet"},
+    reach="n - 1 if sinks else (window - 1 if causal else window // 2)",
+    definition=f"{DEFINITIONS}.sliding_window:layer",
+    state="2 * heads * head_width * (sinks + window)",
+    converges="window",
+    small={"window": 5},
+    positions=("rotary",),
+    options={"window": 256, "sinks": 0},
+    targets={
+        "torch": f"{TORCH}.sliding_window:SlidingWindow",
+        "keras": f"{KERAS}.sliding_window:SlidingWindow",
+    },
 )
 
 
-VARIANTS: tuple[Variant, ...] = (SLIDING_WINDOW,)
+BLOCK_SPARSE = Variant(
+    name="block_sparse",
+    family="sparse",
+    title="Block-sparse attention, BigBird's window, global and random blocks",
+    paper="arXiv:2007.14062",
+    equation="out_i = softmax over j of (q_i . k_j / sqrt(d)) v_j, for j in the w blocks around that of i,"
+    " the first g blocks and r drawn ones; queries in the first g blocks see all; causal: of these j <= i",
+    time="n b (w + g + r) d",
+    memory="n d (w + g + r)",
+    time_exponent=1.0,
+    exact=False,
+    causal=True,
+    cross_attention=False,
+    trainable=True,
+    reach="some",
+    definition=f"{DEFINITIONS}.block_sparse:layer",
+    state="2 * heads * head_width * blocks(n)",
+    converges="global_blocks",
+    small={"block": 2, "window_blocks": 3, "global_blocks": 1, "random_blocks": 1},
+    positions=("rotary",),
+    options={"block": 64, "window_blocks": 3, "global_blocks": 2, "random_blocks": 3, "seed": 0},
+    targets={
+        "torch": f"{TORCH}.block_sparse:BlockSparse",
+        "keras": f"{KERAS}.block_sparse:BlockSparse",
+    },
+)
+
+
+STRIDED = Variant(
+    name="strided",
+    family="sparse",
+    title="Strided attention, the Sparse Transformer's",
+    paper="arXiv:1904.10509",
+    equation="out_i = softmax over j of (q_i . k_j / sqrt(d)) v_j, for |i - j| <= l or (i - j) mod l = 0;"
+    " causal: of these j <= i; stride l, 0 standing for sqrt(max_length)",
+    time="n^1.5 d",
+    memory="n^1.5",
+    time_exponent=1.5,
+    exact=False,
+    causal=True,
+    cross_attention=False,
+    trainable=True,
+    reach="some",
+    definition=f"{DEFINITIONS}.strided:layer",
+    state="2 * heads * head_width * blocks(n)",
+    converges="stride",
+    small={"stride": 3},
+    positions=("rotary",),
+    options={"stride": 0},
+    targets={"torch": f"{TORCH}.strided:Strided", "keras": f"{KERAS}.strided:Strided"},
+)
+
+
+VARIANTS: tuple[Variant, ...] = (SLIDING_WINDOW, BLOCK_SPARSE, STRIDED)

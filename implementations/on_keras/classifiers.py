@@ -3,73 +3,49 @@
     logits = head(mean over tokens (encoder(embedding(x) + positions)))
 
 The embedding is a learned table for text and a linear map for patches; positions are a learned table
-of `max_length` rows. Both tables start uniform in -0.05 to 0.05. The text's mean goes over real tokens
-only; a text without any gets the mean 0.
+of `max_length` rows unless `positions` says otherwise. Both tables start uniform in -0.05 to 0.05. The
+text's mean goes over real tokens only; a text without any gets the mean 0.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from jaxtyping import Bool, Float, Int
 from keras import ops
 
-from implementations.on_keras.encoder import EPSILON, EncoderBlock, build_blocks
-from implementations.on_keras.keras_types import Layer, Model, Tensor
+from implementations.on_keras.absolute_positions import Positions, build_positions
+from implementations.on_keras.encoder import Encoder, EncoderBlock, build_blocks
+from implementations.on_keras.keras_types import Layer, Tensor
 from implementations.on_keras.layer import symbolic_tokens
 
-
-@keras.saving.register_keras_serializable(package="attnbench")
-class Positions(Layer):
-    """One learned row for each of `length` positions, added to the tokens."""
-
-    def __init__(self, length: int, width: int, **keras_settings: Any) -> None:
-        super().__init__(**keras_settings)
-        self.length = length
-        self.width = width
-        self.table = self.add_weight(shape=(length, width), initializer="random_uniform", name="table")
-
-    def call(self, tokens: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch time width"]:
-        """The tokens with their positions; raises ValueError beyond the last known position."""
-        time = ops.shape(tokens)[1]
-        if isinstance(time, int) and time > self.length:
-            raise ValueError(
-                f"tokens must have at most max_length = {self.length} positions, got {time}; "
-                "build the model with a larger max_length"
-            )
-        return tokens + ops.cast(self.table, tokens.dtype)[:time]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return super().get_config() | {"length": self.length, "width": self.width}
+__all__ = [
+    "Classifier",
+    "PatchClassifier",
+    "Positions",
+    "TextClassifier",
+    "build_patch_classifier",
+    "build_text_classifier",
+]
 
 
-class Classifier(Model):
-    """What both classifiers share: positions, blocks, a final norm, a mean over tokens, a linear head."""
+class Classifier(Encoder):
+    """What all classifiers share: an embedding, positions, blocks, a final norm and a linear head."""
 
     def __init__(
         self,
-        embedding: Layer,
         blocks: Sequence[EncoderBlock],
         *,
-        max_length: int,
-        width: int,
+        embedding: Layer,
+        positions: Layer,
         classes: int,
+        normalisation: str = "pre",
         **keras_settings: Any,
     ) -> None:
-        super().__init__(**keras_settings)
+        super().__init__(blocks, normalisation, **keras_settings)
         self.embedding = embedding
-        self.positions = Positions(max_length, width)
-        self.blocks = list(blocks)
-        self.final_norm = keras.layers.LayerNormalization(epsilon=EPSILON)
+        self.positions = positions
         self.head = keras.layers.Dense(classes)
-
-    def encode(self, inputs: Tensor, padding: Tensor | None) -> Float[Tensor, "batch time width"]:
-        """The encoded tokens of ids or patches."""
-        tokens = self.positions(self.embedding(inputs))
-        for block in self.blocks:
-            tokens = block(tokens, padding=padding)
-        return self.final_norm(tokens)
 
 
 class TextClassifier(Classifier):
@@ -80,7 +56,7 @@ class TextClassifier(Classifier):
     ) -> Float[Tensor, "batch classes"]:
         """`padding` is True where a real token stands; None: where the id is not 0."""
         real = ops.not_equal(tokens, 0) if padding is None else padding
-        encoded = self.encode(tokens, real)
+        encoded = self.encode(self.positions(self.embedding(tokens)), real)
         weights = ops.cast(real, encoded.dtype)[:, :, None]
         count = ops.maximum(ops.sum(weights, axis=1), 1)
         return self.head(ops.sum(encoded * weights, axis=1) / count)
@@ -91,35 +67,33 @@ class PatchClassifier(Classifier):
 
     def call(self, patches: Float[Tensor, "batch time patch_width"]) -> Float[Tensor, "batch classes"]:
         """One row of logits for each image."""
-        return self.head(ops.mean(self.encode(patches, None), axis=1))
-
-
-def _attention_settings(
-    heads: int, causal: bool, max_length: int, options: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    return {"heads": heads, "causal": causal, "max_length": max_length, "options": options}
+        encoded = self.encode(self.positions(self.embedding(patches)))
+        return self.head(ops.mean(encoded, axis=1))
 
 
 def build_text_classifier(
     attention: type | Callable[..., Any],
     *,
     width: int,
-    heads: int,
-    causal: bool = False,
     max_length: int,
-    options: Mapping[str, Any] | None = None,
     vocabulary: int,
     classes: int,
     layers: int = 2,
+    positions: str = "learned",
+    normalisation: str = "pre",
+    **settings: Any,
 ) -> TextClassifier:
-    """A text classifier, ``model(tokens, padding) -> logits [batch, classes]``, with its weights made."""
-    settings = _attention_settings(heads, causal, max_length, options)
+    """A text classifier, ``model(tokens, padding) -> logits [batch, classes]``, with its weights made.
+
+    `settings` (`heads`, `causal`, `options`, …) as for `build_layer`.
+    """
+    settings |= {"width": width, "max_length": max_length, "positions": positions}
     model = TextClassifier(
-        keras.layers.Embedding(vocabulary, width),
-        build_blocks(attention, width=width, layers=layers, **settings),
-        max_length=max_length,
-        width=width,
+        build_blocks(attention, layers=layers, normalisation=normalisation, **settings),
+        embedding=keras.layers.Embedding(vocabulary, width),
+        positions=build_positions(positions, max_length, width),
         classes=classes,
+        normalisation=normalisation,
     )
     shape = (None, max_length)
     model(keras.KerasTensor(shape, dtype="int32"), keras.KerasTensor(shape, dtype="bool"))
@@ -130,22 +104,25 @@ def build_patch_classifier(
     attention: type | Callable[..., Any],
     *,
     width: int,
-    heads: int,
-    causal: bool = False,
     max_length: int,
-    options: Mapping[str, Any] | None = None,
     patch_width: int,
     classes: int,
     layers: int = 2,
+    positions: str = "learned",
+    normalisation: str = "pre",
+    **settings: Any,
 ) -> PatchClassifier:
-    """A patch classifier, ``model(patches) -> logits [batch, classes]``, with its weights made."""
-    settings = _attention_settings(heads, causal, max_length, options)
+    """A patch classifier, ``model(patches) -> logits [batch, classes]``, with its weights made.
+
+    `settings` (`heads`, `causal`, `options`, …) as for `build_layer`.
+    """
+    settings |= {"width": width, "max_length": max_length, "positions": positions}
     model = PatchClassifier(
-        keras.layers.Dense(width),
-        build_blocks(attention, width=width, layers=layers, **settings),
-        max_length=max_length,
-        width=width,
+        build_blocks(attention, layers=layers, normalisation=normalisation, **settings),
+        embedding=keras.layers.Dense(width),
+        positions=build_positions(positions, max_length, width),
         classes=classes,
+        normalisation=normalisation,
     )
     model(symbolic_tokens(max_length, patch_width))
     return model

@@ -4,23 +4,23 @@
     phi(x) = elu(x) + 1
 
 with j over all keys, or over j <= i when causal.
-Cost: time n d^2 and memory n d (causal: n (d + chunk) + n d^2 / chunk), d the head width.
+Cost: time n d^2 and memory n d (causal: n (d + chunk) + n d^2 / chunk), d the head width; decoding keeps S
+and z, d^2 + d numbers a head whatever the length.
 Paper: Katharopoulos et al., "Transformers are RNNs", https://arxiv.org/abs/2006.16236.
 
-Departures: the causal form goes over the sequence in chunks (a masked product inside a chunk, running
-sums before it) where the paper steps through positions; both compute the same sums. phi is written as
-exp(x) for x <= 0, which equals elu(x) + 1 but does not round to zero for strongly negative x. There is
-no 1 / sqrt(d) scaling and no epsilon in the denominator: a query that may see no key yields zeros.
+Departures: the causal form goes over the sequence in chunks (see `causal_product`) where the paper steps
+through positions; both compute the same sums. phi is written as exp(x) for x <= 0, which equals elu(x) + 1
+but does not round to zero for strongly negative x. There is no 1 / sqrt(d) scaling and no epsilon in the
+denominator: a query that may see no key yields zeros.
 """
 
 import keras
 from jaxtyping import Bool, Float
 from keras import ops
 
+from implementations.on_keras.causal_product import CHUNK
+from implementations.on_keras.feature_attention import FeatureAttention, attend_by_features, hidden
 from implementations.on_keras.keras_types import Tensor
-from implementations.on_keras.layer_interface import require_equal_lengths
-
-CHUNK = 128
 
 
 def attend(
@@ -40,74 +40,42 @@ def attend(
     Raises ValueError when `causal` is asked for with a source whose length is not that of the query, or
     when `chunk` is below 1.
     """
-    if causal:
-        require_equal_lengths(query.shape[2], key.shape[2])
-    query, key = _features(query), _features(key)
-    if padding is not None:
-        key = key * ops.cast(padding, key.dtype)[:, None, :, None]
-    if causal:
-        numerator, normaliser = _causal_sums(query, key, value, chunk)
-    else:
-        numerator = ops.matmul(query, ops.matmul(_transposed(key), value))
-        normaliser = ops.matmul(query, _transposed(ops.sum(key, axis=2, keepdims=True)))
-    return numerator / ops.where(normaliser > 0, normaliser, ops.ones_like(normaliser))
+    key_features = hidden(feature_map(key), padding)
+    return attend_by_features(feature_map(query), key_features, value, causal=causal, chunk=chunk)
 
 
-def _features(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def feature_map(tokens: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """elu + 1, entry by entry."""
+    tokens = ops.convert_to_tensor(tokens)
     # The minimum keeps the branch that is not taken finite, and with it the gradient.
-    return ops.where(tensor > 0, tensor + 1, ops.exp(ops.minimum(tensor, 0)))
-
-
-def _transposed(tensor: Float[Tensor, "*batch rows columns"]) -> Float[Tensor, "*batch columns rows"]:
-    return ops.swapaxes(tensor, -1, -2)
-
-
-def _causal_sums(
-    query: Float[Tensor, "batch heads time head_width"],
-    key: Float[Tensor, "batch heads time head_width"],
-    value: Float[Tensor, "batch heads time value_width"],
-    chunk: int,
-) -> tuple[Float[Tensor, "batch heads time value_width"], Float[Tensor, "batch heads time 1"]]:
-    """Numerator and normaliser of every position over itself and all before it."""
-    length = ops.shape(query)[2]
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1 token, got {chunk}")
-    size = min(chunk, length) if isinstance(length, int) else chunk
-    query, key, value = (_chunked(tensor, length, size) for tensor in (query, key, value))
-    inside = ops.tril(ops.matmul(query, _transposed(key)))
-    states = _before_each_chunk(ops.matmul(_transposed(key), value))
-    key_sums = _before_each_chunk(ops.sum(key, axis=3, keepdims=True))
-    numerator = ops.matmul(inside, value) + ops.matmul(query, states)
-    normaliser = ops.sum(inside, axis=-1, keepdims=True) + ops.matmul(query, _transposed(key_sums))
-    return _joined(numerator, length), _joined(normaliser, length)
-
-
-def _chunked(
-    tensor: Float[Tensor, "batch heads time columns"], length: int | Tensor, size: int
-) -> Float[Tensor, "batch heads chunks size columns"]:
-    """Zeros fill up the last chunk: their keys add nothing, and their rows are dropped by `_joined`."""
-    batch, heads, _, columns = ops.shape(tensor)
-    missing = -length % size
-    if not isinstance(missing, int) or missing > 0:
-        zeros = ops.zeros((batch, heads, missing, columns), dtype=tensor.dtype)
-        tensor = ops.concatenate([tensor, zeros], axis=2)
-    return ops.reshape(tensor, (batch, heads, (length + missing) // size, size, columns))
-
-
-def _joined(
-    tensor: Float[Tensor, "batch heads chunks size columns"], length: int | Tensor
-) -> Float[Tensor, "batch heads time columns"]:
-    batch, heads, chunks, size, columns = ops.shape(tensor)
-    return ops.reshape(tensor, (batch, heads, chunks * size, columns))[:, :, :length]
-
-
-def _before_each_chunk(
-    sums: Float[Tensor, "batch heads chunks rows columns"],
-) -> Float[Tensor, "batch heads chunks rows columns"]:
-    """Running sums over the chunks before each. Shifted first: subtracting afterwards would lose digits."""
-    shifted = ops.concatenate([ops.zeros_like(sums[:, :, :1]), sums[:, :, :-1]], axis=2)
-    return ops.cumsum(shifted, axis=2)
+    return ops.where(tokens > 0, tokens + 1, ops.exp(ops.minimum(tokens, 0)))
 
 
 # A statement and not a decorator: a decorator without types would hide those of the function.
 keras.saving.register_keras_serializable(package="attnbench", name="linear.attend")(attend)
+
+
+@keras.saving.register_keras_serializable(package="attnbench")
+class Linear(FeatureAttention):
+    """Linear attention with the standard projections, and its recurrent form for decoding."""
+
+    def feature_count(self) -> int:
+        """A feature a channel."""
+        return self.head_width
+
+    def query_features(
+        self, query: Float[Tensor, "batch heads time head_width"], first: int | Tensor
+    ) -> Float[Tensor, "batch heads time features"]:
+        """phi, wherever the query stands."""
+        return feature_map(query)
+
+    def key_features(
+        self,
+        key: Float[Tensor, "batch heads source head_width"],
+        first: int | Tensor,
+        padding: Bool[Tensor, "batch source"] | None,
+        *,
+        causal: bool,
+    ) -> Float[Tensor, "batch heads source features"]:
+        """phi, wherever the key stands; zero for a padded one."""
+        return hidden(feature_map(key), padding)

@@ -87,7 +87,7 @@ class AttentionLayer(Layer):
                 f"{type(self).__name__} has no {missing}: it takes no {positions} positions"
             )
 
-    def _norms(self) -> tuple[Layer | None, Layer | None]:
+    def _norms(self) -> tuple[Any, Any]:
         if not self.qk_norm:
             return None, None
         query, key = (
@@ -96,7 +96,7 @@ class AttentionLayer(Layer):
         )
         return query, key
 
-    def _bias(self) -> Layer | None:
+    def _bias(self) -> Alibi | T5Buckets | None:
         if self.positions == "alibi":
             return Alibi(self.heads, dtype=self.dtype_policy, name="bias")
         if self.positions == "t5":
@@ -111,7 +111,7 @@ class AttentionLayer(Layer):
         for norm in (self.query_norm, self.key_norm):
             if norm is not None:
                 norm.build((None, None, None, self.head_width))
-        if self.bias is not None:
+        if isinstance(self.bias, T5Buckets):
             self.bias.build(())
 
     def mix(

@@ -3,28 +3,41 @@
     logits = head(mean over real tokens of encoder(embedding(tokens) + positions))
 
 The mean, not a special token, so that the head sees the same thing whatever the variant can reach.
+Positions are learned unless `positions` says otherwise.
 """
 
 from typing import Unpack
 
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from implementations.on_torch.dense import Dense, Positions, Table
+from implementations.on_torch.absolute_positions import build_positions
+from implementations.on_torch.dense import Dense, Table
 from implementations.on_torch.encoder import Encoder, EncoderBlock, build_blocks
 from implementations.on_torch.layer import Attention, AttentionSettings
 
 
-class TextClassifier(Encoder):
-    """Token numbers to logits; number 0 is padding."""
+class Classifier(Encoder):
+    """What all classifiers share: an embedding, positions, blocks and a linear head."""
 
     def __init__(
-        self, blocks: list[EncoderBlock], width: int, *, vocabulary: int, classes: int, max_length: int
+        self,
+        blocks: list[EncoderBlock],
+        width: int,
+        *,
+        embedding: nn.Module,
+        positions: nn.Module,
+        classes: int,
+        normalisation: str = "pre",
     ) -> None:
-        super().__init__(blocks, width)
-        self.embedding = Table(vocabulary, width)
-        self.positions = Positions(max_length, width)
+        super().__init__(blocks, width, normalisation)
+        self.embedding = embedding
+        self.positions = positions
         self.head = Dense(width, classes)
+
+
+class TextClassifier(Classifier):
+    """Token numbers to logits; number 0 is padding."""
 
     def forward(
         self, tokens: Int[Tensor, "batch time"], padding: Bool[Tensor, "batch time"] | None = None
@@ -41,16 +54,8 @@ class TextClassifier(Encoder):
         return logits
 
 
-class PatchClassifier(Encoder):
+class PatchClassifier(Classifier):
     """Flattened image patches to logits."""
-
-    def __init__(
-        self, blocks: list[EncoderBlock], width: int, *, patch_width: int, classes: int, max_length: int
-    ) -> None:
-        super().__init__(blocks, width)
-        self.embedding = Dense(patch_width, width)
-        self.positions = Positions(max_length, width)
-        self.head = Dense(width, classes)
 
     def forward(self, patches: Float[Tensor, "batch time patch_width"]) -> Float[Tensor, "batch classes"]:
         """Logits, every patch being real. Raises ValueError for more than `max_length` patches."""
@@ -66,12 +71,18 @@ def build_text_classifier(
     vocabulary: int,
     classes: int,
     layers: int = 2,
+    normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> TextClassifier:
     """The classifier ``model(tokens, padding) -> logits``; `settings` as for `build_layer`."""
-    blocks = build_blocks(attention, width=width, layers=layers, **settings)
-    longest = settings["max_length"]
-    return TextClassifier(blocks, width, vocabulary=vocabulary, classes=classes, max_length=longest)
+    return TextClassifier(
+        build_blocks(attention, width=width, layers=layers, normalisation=normalisation, **settings),
+        width,
+        embedding=Table(vocabulary, width),
+        positions=build_positions(settings.get("positions", "learned"), settings["max_length"], width),
+        classes=classes,
+        normalisation=normalisation,
+    )
 
 
 def build_patch_classifier(
@@ -81,9 +92,15 @@ def build_patch_classifier(
     patch_width: int,
     classes: int,
     layers: int = 2,
+    normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> PatchClassifier:
     """The classifier ``model(patches) -> logits``; `settings` as for `build_layer`."""
-    blocks = build_blocks(attention, width=width, layers=layers, **settings)
-    longest = settings["max_length"]
-    return PatchClassifier(blocks, width, patch_width=patch_width, classes=classes, max_length=longest)
+    return PatchClassifier(
+        build_blocks(attention, width=width, layers=layers, normalisation=normalisation, **settings),
+        width,
+        embedding=Dense(patch_width, width),
+        positions=build_positions(settings.get("positions", "learned"), settings["max_length"], width),
+        classes=classes,
+        normalisation=normalisation,
+    )

@@ -4,7 +4,6 @@ Both frameworks then train from the same distribution: Glorot uniform kernels (G
 and zero biases, where torch alone would draw both from a uniform distribution of another width.
 """
 
-import torch
 from torch import nn
 
 
@@ -22,17 +21,3 @@ class Table(nn.Embedding):
 
     def reset_parameters(self) -> None:
         nn.init.uniform_(self.weight, -0.05, 0.05)
-
-
-class Positions(Table):
-    """One learned row a position, added to the tokens ``[batch, time, width]``."""
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The tokens with their positions added; raises ValueError beyond the longest known position."""
-        length = tokens.shape[-2]
-        if length > self.num_embeddings:
-            raise ValueError(
-                f"tokens must have at most max_length = {self.num_embeddings} positions, got {length}; "
-                "build the model with a larger max_length"
-            )
-        return tokens + self.weight[:length]

@@ -1,19 +1,22 @@
 """Linear attention: the softmax's exponential replaced by a product of features.
 
-    out_i = phi(q_i)^T (sum over j of phi(k_j) v_j^T) / (phi(q_i)^T sum over j of phi(k_j))
+    out_i = phi(q_i)^T S / (phi(q_i)^T z),   S = sum over j of phi(k_j) v_j^T,   z = sum over j of phi(k_j)
     phi(x) = elu(x) + 1, which is exp(x) below 0 and x + 1 above; causal: sums over j <= i
 
-Time n d^2, memory n d (causal: times and states of `causal_product`). Paper: Katharopoulos and others
-2020, arXiv:2006.16236, equations 4 to 9. No scaling by sqrt(d), as in the paper. Departures: phi is
-computed as exp(min(x, 0)) + max(x, 0), which keeps its digits where elu(x) + 1 rounds to 0; chunks in
-place of the paper's step over positions; no constant added to the divisor.
+Time n d^2, memory n d; decoding keeps S and z, d^2 + d numbers a head whatever the length. Paper:
+Katharopoulos and others 2020, arXiv:2006.16236, equations 4 to 12 and 16 to 20. No scaling by sqrt(d), as
+in the paper. Departures: phi is computed as exp(min(x, 0)) + max(x, 0), which keeps its digits where
+elu(x) + 1 rounds to 0; chunks in place of the paper's step over positions (see `causal_product`); no
+constant added to the divisor.
 """
+
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from implementations.on_torch.feature_attention import attend_by_features
+from implementations.on_torch.feature_attention import FeatureAttention, attend_by_features
 
 
 def attend(
@@ -28,12 +31,55 @@ def attend(
 
     `padding` is True where a real key stands. Raises ValueError if causal with unequal lengths.
     """
-    key_features = feature_map(key)
-    if padding is not None:
-        key_features = key_features.masked_fill(~padding[:, None, :, None], 0.0)
-    return attend_by_features(feature_map(query), key_features, value, causal=causal)
+    return attend_by_features(feature_map(query), _hidden(feature_map(key), padding), value, causal=causal)
 
 
 def feature_map(tokens: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """elu + 1, entry by entry: positive for every finite entry above -87 in float32."""
-    return torch.exp(tokens.clamp(max=0.0)) + torch.relu(tokens)
+    features: Tensor = _EluPlusOne.apply(tokens)  # type: ignore[no-untyped-call]  # torch has no types for it
+    return features
+
+
+class _EluPlusOne(torch.autograd.Function):
+    """Its slope, exp(x) below 0 and 1 above, is read off its answer: nothing else is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor) -> Tensor:
+        features = tokens.clamp(max=0.0).exp_().add_(tokens.clamp(min=0.0))
+        ctx.save_for_backward(features)
+        return features
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        slope: Tensor = features.clamp(max=1.0)
+        return gradients[0] * slope
+
+
+def _hidden(features: Tensor, padding: Tensor | None) -> Tensor:
+    return features if padding is None else features.masked_fill(~padding[:, None, :, None], 0.0)
+
+
+class Linear(FeatureAttention):
+    """Linear attention with the standard projections, and its recurrent form for decoding."""
+
+    def feature_count(self) -> int:
+        """A feature a channel."""
+        return self.head_width
+
+    def query_features(
+        self, query: Float[Tensor, "batch heads time head_width"], first: int
+    ) -> Float[Tensor, "batch heads time features"]:
+        """phi, wherever the query stands."""
+        return feature_map(query)
+
+    def key_features(
+        self,
+        key: Float[Tensor, "batch heads source head_width"],
+        first: int,
+        padding: Bool[Tensor, "batch source"] | None,
+        *,
+        causal: bool,
+    ) -> Float[Tensor, "batch heads source features"]:
+        """phi, wherever the key stands; zero for a padded one."""
+        return _hidden(feature_map(key), padding)

@@ -18,13 +18,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from implementations.on_torch.projected import AttentionLayer, LayerSettings
+from implementations.on_torch.projected import AttentionLayer, LayerSettings, Memory
 
 
 class Linformer(AttentionLayer):
     """Attention to `landmarks` mixtures of at most `max_length` source tokens.
 
-    Raises NotImplementedError when asked to be causal, ValueError without a `max_length`.
+    Raises NotImplementedError when asked to be causal, ValueError without a `max_length` and, in use, for a
+    source longer than that.
     """
 
     takes_rotation = False  # the landmarks stand nowhere
@@ -51,29 +52,31 @@ class Linformer(AttentionLayer):
         self.key_map = nn.Parameter(nn.init.xavier_uniform_(torch.empty(max_length, landmarks)))
         self.value_map = nn.Parameter(nn.init.xavier_uniform_(torch.empty(max_length, landmarks)))
 
-    def forward(
-        self,
-        query: Float[Tensor, "batch time width"],
-        context: Float[Tensor, "batch source width"] | None = None,
-        padding: Bool[Tensor, "batch source"] | None = None,
-    ) -> Float[Tensor, "batch time width"]:
-        """`query` attends to the landmarks of `context`, or of itself; `padding` is True for real tokens.
+    def _remembered(self, tokens: Tensor, padding: Tensor | None, first: int = 0) -> Memory:
+        """The landmarks of keys and of values, each ``[batch, heads, landmarks, head_width]``."""
+        self._check_length(tokens.shape[1])
+        if padding is not None:
+            tokens = tokens.masked_fill(~padding[..., None], 0.0)
+        key = self._landmarks(tokens, padding, self.key_map, self.key)
+        if self.key_norm is not None:
+            key = self.key_norm(key)
+        return key, self._landmarks(tokens, padding, self.value_map, self.value), padding
 
-        Raises ValueError for a source longer than `max_length` and for shapes that do not fit.
-        """
-        source = query if context is None else context
-        self._check(query, source, padding)
-        self._check_length(source.shape[1])
-        if padding is not None:
-            source = source.masked_fill(~padding[..., None], 0.0)
-        mixed = functional.scaled_dot_product_attention(
-            self._split(self.query(query)),
-            self._landmarks(source, padding, self.key_map, self.key),
-            self._landmarks(source, padding, self.value_map, self.value),
-        )
-        if padding is not None:
-            mixed = mixed.masked_fill(~padding.any(dim=-1)[:, None, None, None], 0.0)
-        return self._join(mixed)
+    def mix(
+        self,
+        query: Float[Tensor, "batch heads time head_width"],
+        key: Float[Tensor, "batch heads landmarks head_width"],
+        value: Float[Tensor, "batch heads landmarks head_width"],
+        padding: Bool[Tensor, "batch source"] | None,
+        *,
+        causal: bool,
+        bias: Float[Tensor, "1 heads time landmarks"] | None = None,
+    ) -> Float[Tensor, "batch heads time head_width"]:
+        """Softmax attention to the landmarks; zeros where no token of the source is real."""
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        if padding is None:
+            return mixed
+        return mixed.masked_fill(~padding.any(dim=-1)[:, None, None, None], 0.0)
 
     def _landmarks(
         self, source: Tensor, padding: Tensor | None, rows: Tensor, projection: nn.Linear

@@ -134,7 +134,7 @@ class AttentionLayer(nn.Module):
     def recall(
         self, query: Float[Tensor, "batch time width"], memory: Memory, first: int = 0
     ) -> Float[Tensor, "batch time width"]:
-        """``forward(query, context, padding)`` for a remembered context; the first query stands at `first`."""
+        """``forward(query, context, padding)`` for a remembered context; the queries begin at `first`."""
         return self._attend(self._queries(query, first), memory, causal=False, first=first)
 
     def initial_state(self, batch: int) -> State:

@@ -103,7 +103,7 @@ def _mixes(subject: Subject, causal: bool, length: int) -> None:
     layer = subject.layer(causal=causal, dtype="float64", max_length=subject.length)
     tokens = subject.tokens(length)
     before = layer(tokens)
-    reach = reach_of(subject, layer, length)
+    earlier, later = (reach_of(subject, layer, length, later=later) for later in (False, True))
     moved_any = False
     for changed_at in range(length):
         changed = tokens.copy()
@@ -112,8 +112,9 @@ def _mixes(subject: Subject, causal: bool, length: int) -> None:
         sees = moved > VISIBLE
         moved_any |= bool(np.delete(sees, changed_at).any())
         for place in range(length):
+            reach = later if changed_at > place else earlier
             _check_sight(place, changed_at, bool(sees[place]), causal, reach, length)
-    if reach is None and length > 2 and not moved_any:
+    if earlier is None and length > 2 and not moved_any:
         raise BrokenClaimError(f"{length} tokens{_form(causal)}: no token changes another: nothing is mixed")
 
 
@@ -137,13 +138,14 @@ def _check_sight(
         )
 
 
-def reach_of(subject: Subject, layer: Layer, length: int) -> int | None:
-    """The largest distance that the variant claims to see, None where it chooses."""
+def reach_of(subject: Subject, layer: Layer, length: int, *, later: bool) -> int | None:
+    """The largest distance to which the variant claims to see later tokens, or earlier ones; None where it
+    chooses."""
     if subject.claims.reach == "some":
         return None
     if subject.claims.reach == "all":
         return length
-    names = {**layer.options, "causal": layer.causal, "n": length}
+    names = {**layer.options, "causal": layer.causal, "n": length, "later": later}
     return int(simple_eval(subject.claims.reach, names=names))
 
 
@@ -167,7 +169,7 @@ def _is_causal(subject: Subject, length: int) -> None:
             TOLERANCE,
             f"{length} tokens, those from {cut} on were changed, answers before it",
         )
-    if subject.claims.trainable and length > 1:
+    if subject.trains and length > 1:
         _no_gradient_from_the_past(layer, tokens, length // 2)
 
 
@@ -201,7 +203,7 @@ def _ignores_padding(subject: Subject, causal: bool, length: int) -> None:
     require_same(
         before * keep, after * keep, TOLERANCE, f"{length} tokens{_form(causal)}, padded ones were changed"
     )
-    if subject.claims.trainable:
+    if subject.trains:
         _, gradients = layer.gradients(tokens, keep * np.ones_like(tokens), None, real)
         leaked = gradients["input 0"] * ~keep
         require_same(

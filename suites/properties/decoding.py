@@ -18,7 +18,8 @@ FLOAT_BYTES = 4
 
 def stepwise(subject: Subject) -> None:
     """Token by token, and after a prompt read at once, the answers are those of the whole sequence."""
-    layer = _decoder(subject)
+    # In float64: a norm after a small sum makes any rounding large, and hides nothing else.
+    layer = _decoder(subject, "float64")
     tokens = subject.tokens()
     whole = layer(tokens)
     answers, state = [], layer.initial_state(len(tokens))
@@ -96,10 +97,10 @@ STATE_FUNCTIONS = {
 }
 
 
-def _decoder(subject: Subject) -> Layer:
+def _decoder(subject: Subject, dtype: str = "float32") -> Layer:
     if not subject.claims.causal or not subject.claims.state:
         raise NotClaimedError
-    layer = subject.layer(causal=True, max_length=max(subject.length, LONG_PROMPT + 1))
+    layer = subject.layer(causal=True, dtype=dtype, max_length=max(subject.length, LONG_PROMPT + 1))
     if not layer.decodes:
         raise BrokenClaimError("a decoding state is declared, but the layer has no initial_state and step")
     return layer

@@ -15,7 +15,7 @@ def extremes(subject: Subject) -> None:
     for causal in subject.forms:
         layer = subject.layer(causal=causal, max_length=ODD_LENGTH)
         for what, tokens in _inputs(subject).items():
-            _require_finite(layer, tokens, f"{what}{', causal' if causal else ''}", subject.claims.trainable)
+            _require_finite(layer, tokens, f"{what}{', causal' if causal else ''}", subject.trains)
         rough = subject.layer(causal=causal, dtype="bfloat16")
         _require_finite(rough, subject.tokens(), "bfloat16", trainable=False)
 

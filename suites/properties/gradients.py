@@ -6,7 +6,7 @@ import numpy as np
 
 from suites.properties.subject import BrokenClaimError, Layer, NotClaimedError, Subject
 
-STEP = 1e-5
+STEP = 1e-6
 TOLERANCE = 1e-5
 DIRECTIONS = 3
 
@@ -15,6 +15,7 @@ def gradient(subject: Subject) -> None:
     """The derivative along random directions of the tokens and of each weight is that of the gradient."""
     if not subject.claims.trainable:
         raise NotClaimedError
+    subject.require_gradient()
     for causal in subject.forms:
         layer = subject.layer(causal=causal, dtype="float64")
         _agree(layer, subject)

@@ -16,7 +16,9 @@ COUNTED_LENGTHS = (2048, 4096)
 TIMED_LENGTHS = (1024, 8192)
 REPEATS = 3
 TRIES = 3
+# Upwards nothing but rounding is forgiven. Downwards the projections weigh in, which are linear for all.
 COUNT_TOLERANCE = 0.15
+PROJECTIONS_SHARE = 0.3
 TIME_TOLERANCE = 0.65
 LINEAR_ENOUGH = 1.5
 
@@ -42,7 +44,7 @@ def _counted(subject: Subject, causal: bool, declared: float) -> dict[str, str]:
     if not all(counts):
         return {}
     exponent = _exponent(lengths, [float(count or 0) for count in counts])
-    if declared and abs(exponent - declared) > COUNT_TOLERANCE:
+    if declared and not declared - PROJECTIONS_SHARE <= exponent <= declared + COUNT_TOLERANCE:
         raise BrokenClaimError(
             f"operations grow with the length to the {exponent:.2f} between {lengths[0]} and {lengths[1]} "
             f"tokens, declared is {declared:g}"

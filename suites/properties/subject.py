@@ -63,6 +63,21 @@ class Subject:
         """The values of `causal` that the implementation claims to have."""
         return ((True,) if self.claims.causal_only else (False, True)) if self.claims.causal else (False,)
 
+    @cached_property
+    def trains(self) -> bool:
+        """Whether there is a gradient here: claimed, and not refused on this device."""
+        try:
+            self.require_gradient()
+        except NotImplementedError:
+            return False
+        return self.claims.trainable
+
+    def require_gradient(self) -> None:
+        """Raise NotImplementedError, with the layer's own reason, where it has no gradient here."""
+        if self.claims.trainable:
+            layer = self.layer(causal=self.forms[-1], drawn=False)
+            layer.gradients(self.tokens(), self.tokens())
+
     @property
     def length(self) -> int:
         """Tokens of the ordinary input: a prime."""
@@ -218,7 +233,7 @@ def require_same(one: Array, other: Array, tolerance: float, what: str) -> None:
 def open_subject(step: Step, arm: Arm, bench: Bench) -> Subject:
     """The arm's implementation on the job's framework; raises what loading it raises."""
     assert step.workload is not None
-    place = _place(bench.framework, bench.attention(arm), bench.architecture(step), step.weights)
+    place = _place(bench.framework, bench.attention(arm), bench.architecture(step), step.package)
     twin = (lambda: _torch_place(step, arm, bench)) if arm.twin and step.torch_architecture else None
     return Subject(
         place=place, claims=arm.claims, options=arm.options, workload=step.workload, seed=step.seed, twin=twin
@@ -228,12 +243,12 @@ def open_subject(step: Step, arm: Arm, bench: Bench) -> Subject:
 def _torch_place(step: Step, arm: Arm, bench: Bench) -> Place:
     framework = open_framework("torch", device=bench.job.device, threads=bench.job.threads)
     architecture: Any = load(step.torch_architecture)
-    return _place(framework, load(arm.twin), architecture, step.torch_weights)
+    return _place(framework, load(arm.twin), architecture, step.torch_package)
 
 
-def _place(framework: Framework, attention: Any, architecture: Any, weights: str) -> Place:
-    export: Any = load(f"{weights}:export_weights")
-    insert: Any = load(f"{weights}:import_weights")
+def _place(framework: Framework, attention: Any, architecture: Any, package: str) -> Place:
+    export: Any = load(f"{package}.weights:export_weights")
+    insert: Any = load(f"{package}.weights:import_weights")
     return Place(
         framework=framework, attention=attention, architecture=architecture, export=export, insert=insert
     )

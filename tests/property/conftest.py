@@ -17,8 +17,6 @@ def torch_layer() -> Callable[..., object]:
     from implementations.catalog import VARIANTS
     from implementations.on_torch.layer import build_layer
 
-    small = {"sliding_window": {"window": 5}, "performer": {"features": 11}, "linformer": {"landmarks": 11}}
-
     def make(variant: str, *, causal: bool, max_length: int) -> torch.nn.Module:
         row = next(one for one in VARIANTS if one.name == variant)
         module, name = row.targets["torch"].split(":")
@@ -28,7 +26,7 @@ def torch_layer() -> Callable[..., object]:
             heads=3,
             causal=causal,
             max_length=max_length,
-            options=small.get(variant, {}),
+            options={**row.options, **row.small},
             head_width=5,
         ).double()
         generator = torch.Generator().manual_seed(2)

@@ -11,10 +11,14 @@ from torch import Tensor
 
 from implementations.catalog import VARIANTS
 
-NAMES = [row.name for row in VARIANTS]
-CAUSAL = [row.name for row in VARIANTS if row.causal]
-CROSS = [row.name for row in VARIANTS if row.cross_attention]
-EITHER = [(row.name, causal) for row in VARIANTS for causal in ((False, True) if row.causal else (False,))]
+# The whole catalogue is held to the same by its certificates (`tests/unit/test_certificate_of_ours.py`);
+# here a few of every kind are tried more deeply, in float64 and over random lengths.
+TRIED = ("softmax", "sdpa", "sliding_window", "linear", "performer", "linformer")
+ROWS = [row for row in VARIANTS if row.name in TRIED]
+NAMES = [row.name for row in ROWS]
+CAUSAL = [row.name for row in ROWS if row.causal]
+CROSS = [row.name for row in ROWS if row.cross_attention]
+EITHER = [(row.name, causal) for row in ROWS for causal in ((False, True) if row.causal else (False,))]
 LENGTHS = st.sampled_from([1, 2, 7, 13, 31, 131, 257])
 few = settings(max_examples=12, deadline=None)
 
@@ -31,8 +35,8 @@ def some_padding(length: int, seed: int) -> Tensor:
     return real
 
 
-def test_the_catalogue_offers_all_six_variants() -> None:
-    assert NAMES == ["softmax", "sdpa", "sliding_window", "linear", "performer", "linformer"]
+def test_those_tried_are_in_the_catalogue() -> None:
+    assert set(NAMES) == set(TRIED)
     assert [name for name in NAMES if name != "linformer"] == CAUSAL
     assert [name for name in NAMES if name != "sliding_window"] == CROSS
 

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from implementations.on_torch import linear, sdpa, sliding_window, softmax
-from implementations.on_torch.causal_product import causal_product
 from implementations.on_torch.linformer import Linformer
 from implementations.on_torch.performer import Performer, orthogonal_features
 
@@ -96,18 +95,6 @@ def test_linear_is_its_quadratic_definition(length, source, causal, kind, seed) 
     weights = query_features @ key_features.swapaxes(-1, -2) * visible(length, source, padding, causal)
     out = run(linear.attend, (query, key, value), causal=causal, padding=padding, kind=kind)
     np.testing.assert_allclose(out, weighted_mean(weights, value), rtol=0, atol=1e-10)
-
-
-@some
-@given(length=LENGTHS, chunk=st.sampled_from([1, 2, 3, 64, 128, 1000]), seed=st.integers(0, 999))
-def test_the_chunk_does_not_change_the_causal_product(length, chunk, seed) -> None:
-    random = np.random.default_rng(seed)
-    query, key = random.normal(size=(2, BATCH, HEADS, length, 11))
-    value = random.normal(size=(BATCH, HEADS, length, HEAD_WIDTH))
-    products = np.tril(query @ key.swapaxes(-1, -2))
-    numerator, normaliser = causal_product(*map(torch.tensor, (query, key, value)), chunk=chunk)
-    np.testing.assert_allclose(numerator, products @ value, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(normaliser, products.sum(-1, keepdims=True), rtol=0, atol=1e-9)
 
 
 def performer(causal: bool, features: int, seed: int = 0) -> Performer:

@@ -32,20 +32,47 @@ def test_listing_loads_no_framework() -> None:
     assert done.returncode == 0, done.stderr
 
 
+OURS = [row for row in VARIANTS if not row.peer_of]
+PEERS = [row for row in VARIANTS if row.peer_of]
+# A layer's settings that every variant takes, and what a kernel is called with.
+INTERFACE = {
+    *("query", "key", "value", "width", "heads", "causal", "padding", "bias"),
+    *("max_length", "head_width", "positions", "qk_norm"),
+}
+# What a paper's rate of growth reads as in the catalogue.
+EXPONENTS = {"n^2": 2.0, "n sqrt(n)": 1.5}
+
+
 @pytest.mark.parametrize("row", VARIANTS, ids=lambda row: row.name)
 def test_each_framework_is_implemented_or_has_a_reason(row) -> None:
     assert set(row.targets) | set(row.unsupported) == {"torch", "keras"}
     assert all(row.unsupported.values())
-    assert row.paper.startswith("arXiv:")
     assert row.equation
-    assert row.time_exponent == (2.0 if row.time.startswith("n^2") else 1.0)
+    assert row.family
 
 
-@pytest.mark.parametrize("row", VARIANTS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
+def test_each_variant_of_ours_says_where_it_comes_from_and_what_it_costs(row) -> None:
+    assert row.paper.startswith("arXiv:") or row.family == "control"
+    written = [rate for mark, rate in EXPONENTS.items() if row.time.startswith(mark)]
+    assert row.time_exponent == (written or [1.0])[0]
+    assert row.definition.startswith("implementations.definitions.")
+
+
+@pytest.mark.parametrize("row", PEERS, ids=lambda row: row.name)
+def test_each_peer_is_held_against_a_variant_of_ours(row) -> None:
+    assert row.peer_of in {ours.name for ours in OURS}
+    assert not row.featured
+
+
+@pytest.mark.parametrize("row", [row for row in OURS if "torch" in row.targets], ids=lambda row: row.name)
 def test_options_are_those_of_the_code_with_the_same_defaults(row) -> None:
-    interface = {"query", "key", "value", "width", "heads", "causal", "padding", "max_length", "head_width"}
     parameters = inspect.signature(load_torch(row)).parameters
-    own = {name: one.default for name, one in parameters.items() if name not in interface}
+    own = {
+        name: one.default
+        for name, one in parameters.items()
+        if name not in INTERFACE and one.kind is not one.VAR_KEYWORD
+    }
     assert own == dict(row.options)
 
 
@@ -55,3 +82,4 @@ def test_models_are_built_by_functions_of_both_frameworks(row) -> None:
     assert callable(load_torch(row))
     torch_name, keras_name = (row.targets[framework].split(":")[1] for framework in ("torch", "keras"))
     assert torch_name == keras_name == f"build_{row.name}"
+    assert row.packages == {"torch": "implementations.on_torch", "keras": "implementations.on_keras"}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from bench.candidates import user_variant
-from bench.plan import Site, make_plan, scaled
+from bench.plan import Site, make_plan, shaped
 from bench.registry import UnknownNameError, registry
 from bench.schema import Job, Plan, Request
 
@@ -72,8 +72,8 @@ def test_lengths_replace_those_of_the_profile() -> None:
 
 def test_scaling_leaves_fixed_work_out() -> None:
     work = registry().suites["throughput"].workloads["quick"]
-    assert {w.architecture for w in scaled(work, (17,))} == {"layer", "encoder"}
-    assert {w.name for w in scaled(work, (17,))} >= {"layer/forward/17", "encoder/train_step/17"}
+    assert {w.architecture for w in shaped(work, Request(lengths=(17,)))} == {"layer", "encoder"}
+    assert {w.name for w in shaped(work, Request(lengths=(17,)))} >= {"layer/forward/17", "encoder/train_step/17"}
 
 
 @pytest.mark.parametrize("field", ["variants", "suites", "tasks"])
