@@ -117,17 +117,26 @@ def candidates(request: Request, registry: Registry) -> list[Candidate]:
 
 
 def _names(request: Request, registry: Registry, framework: str) -> list[str]:
-    """The reference, then what was named; where nothing was, what is featured, in a full run all of ours."""
+    """The reference, then what was named or is meant without a name, then the peers that were asked for."""
     names = choose("variant", request.variants, registry.variants)
     if not names and not request.extra:
-        ours = [row for row in registry.variants.values() if not row.peer_of]
-        whole = request.profile == WHOLE_CATALOGUE or ADMITTING in request.suites
-        names = [row.name for row in ours if whole or framework in row.featured or not row.family]
+        names = _unnamed(request, registry, framework)
     if request.peers:
-        names += [row.name for row in registry.variants.values() if row.peer_of in (*names, REFERENCE)]
+        peers = [row for row in registry.variants.values() if row.peer_of in (*names, REFERENCE)]
+        names += [row.name for row in peers if framework in row.targets or not row.targets]
     if REFERENCE in registry.variants and request.suites != (ADMITTING,):
         names = [REFERENCE, *(name for name in names if name != REFERENCE)]
     return list(dict.fromkeys(names))
+
+
+def _unnamed(request: Request, registry: Registry, framework: str) -> list[str]:
+    """What is meant where no variant is named."""
+    rows = registry.variants.values()
+    if request.peers:
+        return [row.peer_of for row in rows if row.peer_of and framework in row.targets]
+    whole = request.profile == WHOLE_CATALOGUE or ADMITTING in request.suites
+    ours = [row for row in rows if not row.peer_of]
+    return [row.name for row in ours if whole or framework in row.featured or not row.family]
 
 
 def _missing_package(variant: Variant) -> str:

@@ -65,7 +65,12 @@ Threads = Annotated[
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=0, help="Trainings side by side; 0: one a core.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the run; results/runs/… by default.")]
-Peers = Annotated[bool, typer.Option("--peers", help="Also the public packages' versions of the variants.")]
+Peers = Annotated[
+    bool,
+    typer.Option(
+        "--peers", help="Also the public packages' versions; of all that have one when no variant is named."
+    ),
+]
 Causal = Annotated[bool, typer.Option("--causal", help="The causal form of all made-up work.")]
 Dtype = Annotated[str, typer.Option("--dtype", help=f"Of made-up work: {', '.join(DTYPES)}.")]
 Positions = Annotated[str, typer.Option("--positions", help=f"Of made-up work: {', '.join(POSITIONS)}.")]

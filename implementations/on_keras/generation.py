@@ -9,7 +9,6 @@ import keras
 from jaxtyping import Bool, Float, Int
 from keras import ops
 
-from implementations.on_keras.encoder_decoder import EncoderDecoder
 from implementations.on_keras.keras_types import Tensor
 
 
@@ -40,7 +39,7 @@ def generate(
 
 
 def translate(
-    model: EncoderDecoder,
+    model: Any,
     source: Int[Tensor, "batch source"],
     *,
     begin: int,
@@ -50,7 +49,8 @@ def translate(
 ) -> Int[Tensor, "batch steps"]:
     """The likeliest token each time, from the token `begin` on; what follows an `end` is `end`.
 
-    Stops when all have ended, or after `steps` tokens. Raises ValueError when there are no steps.
+    For a model with `begin` and `step`. Stops when all have ended, or after `steps` tokens. Raises
+    ValueError when there are no steps.
     """
     _require(steps >= 1, f"steps must be at least 1, got {steps}")
     state = model.begin(source, source_padding)

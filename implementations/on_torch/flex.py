@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from implementations.on_torch.visibility import require_equal_lengths
 
@@ -42,7 +43,7 @@ def attend(
     """Each query's mean of the values, weighted by the softmax of its scores; zeros if it sees no key.
 
     `padding` is True where a real key stands; `bias` is added to the scores. Raises ValueError if causal
-    with unequal lengths; NotImplementedError when a gradient is taken on the CPU.
+    with unequal lengths; NotImplementedError when a gradient is taken on the CPU, or under a dispatch mode.
     """
     if causal:
         require_equal_lengths(query, key, "causal attention")
@@ -99,6 +100,11 @@ class _OnlyForward(torch.autograd.Function):
     ) -> Tensor:
         # The bias comes in a second time so that a gradient for it alone is refused as well.
         query, key, value = query.detach(), key.detach(), value.detach()
+        if _get_current_dispatch_mode() is not None:
+            raise NotImplementedError(
+                "torch's FlexAttention cannot run on the CPU under a dispatch mode, such as one that counts "
+                "operations: count those of sdpa, which are the same"
+            )
         with warnings.catch_warnings():
             # Torch advises to compile; what runs where is settled above.
             warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")

@@ -9,8 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from implementations.on_torch.encoder_decoder import EncoderDecoder
-
 
 @runtime_checkable
 class Generating(Protocol):
@@ -21,6 +19,17 @@ class Generating(Protocol):
 
     def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The logits after one more token ``[batch]``, and the state."""
+
+
+@runtime_checkable
+class Translating(Protocol):
+    """What `translate` needs of a model."""
+
+    def begin(self, source: Tensor, source_padding: Tensor | None = None) -> Any:
+        """The state before the target's first token, for sources ``[batch, source]``."""
+
+    def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The logits after one more target token ``[batch]``, and the state."""
 
 
 @torch.no_grad()
@@ -52,7 +61,7 @@ def generate(
 
 @torch.no_grad()
 def translate(
-    model: EncoderDecoder,
+    model: Translating,
     source: Int[Tensor, "batch source"],
     *,
     begin: int,

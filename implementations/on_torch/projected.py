@@ -215,8 +215,7 @@ class ProjectedAttention(AttentionLayer):
 
     A kernel takes ALiBi and T5 positions if it has an argument ``bias``. Decoding hands the kernel one
     query with all keys so far, `causal` being False: right for every kernel whose rows depend on nothing
-    but their query and the keys they see; others need a class with a `step` of their own, or say so by a
-    `decodes` that is False.
+    but their query and the keys they see; others need a class with a `step` of their own.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,8 +26,10 @@ def enforce_shapes_of_keras_layers() -> None:
     does not see through a wrapper.
     """
     enforced = jaxtyping.jaxtyped(typechecker=beartype.beartype)
-    for name in ("softmax", "projected", "encoder", "classifiers", "image_generator"):
-        module = importlib.import_module(f"implementations.on_keras.{name}")
+    for found in pkgutil.iter_modules(importlib.import_module("implementations.on_keras").__path__):
+        if found.ispkg:
+            continue
+        module = importlib.import_module(f"implementations.on_keras.{found.name}")
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__ and "call" in vars(kind):
                 kind.call = enforced(kind.call)

@@ -14,7 +14,7 @@ CASES = {
     "grouped_query": {"key_heads": 2},
     "latent": {"rank": 7, "rope_width": 2, "query_rank": 5},
 }
-# `rank` and others below are what a cache holds for each token.
+# How many numbers a cache holds for each token.
 CACHED = {"multi_query": 2 * HEAD_WIDTH, "grouped_query": 2 * 2 * HEAD_WIDTH, "latent": 7 + 2}
 
 # Keras 3.15 saves variables in a way that NumPy 2 warns of.
@@ -110,3 +110,7 @@ def test_the_twins_refuse_what_the_torch_side_refuses() -> None:
         Latent(WIDTH, 3, head_width=5, qk_norm=True)
     with pytest.raises(NotImplementedError, match="takes no rotary positions"):
         Latent(WIDTH, 3, head_width=5, positions="rotary")
+
+
+def test_keras_chooses_as_many_key_heads_as_torch() -> None:
+    assert [GroupedQuery(WIDTH, heads, head_width=5).key_heads for heads in (3, 6, 7)] == [1, 2, 1]

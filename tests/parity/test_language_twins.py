@@ -129,20 +129,42 @@ def test_a_translator_with_two_vocabularies_agrees(make_twins, assert_agree):
     assert_agree(twins, source, target, padded_sources() != 0)
 
 
-def test_translations_agree(make_twins):
+def test_greedy_translations_agree(make_twins):
     from implementations.on_keras.generation import translate as translate_on_keras
     from implementations.on_torch.generation import translate as translate_on_torch
 
-    of_torch, of_keras = lively(make_twins("encoder_decoder", "softmax", **SETTINGS, tied=False))
-    source = padded_sources()
-    free = translate_on_torch(of_torch.model, tensor(of_torch, source), begin=1, end=0, steps=9).numpy()
-    ends = [0, int(free[0, 2]), int(free[1, 4])]
-    assert len(set(ends)) == 3
-    for end in ends:
-        own = {"begin": 1, "end": end, "steps": 9}
-        expected = translate_on_torch(of_torch.model, tensor(of_torch, source), **own).numpy()
-        got = translate_on_keras(of_keras.model, tensor(of_keras, source), **own)
-        np.testing.assert_array_equal(np.array(got), expected)
+    of_torch, of_keras = make_twins("encoder_decoder", "softmax", **SETTINGS)
+    own = {"begin": 1, "end": 0, "steps": 9}
+    expected = translate_on_torch(of_torch.model, tensor(of_torch, padded_sources()), **own).numpy()
+    got = np.array(translate_on_keras(of_keras.model, tensor(of_keras, padded_sources()), **own))
+    np.testing.assert_array_equal(got, expected)
+
+
+class Scripted:
+    """A translator that says what it was told to, and counts its steps."""
+
+    SAID = np.array([[5, 3, 7, 5, 7], [7, 5, 5, 3, 7]])
+
+    def begin(self, source: Any, source_padding: Any = None) -> int:
+        self.steps = 0
+        return 0
+
+    def step(self, token: Any, state: int) -> tuple[Any, int]:
+        from keras import ops
+
+        self.steps += 1
+        return ops.one_hot(self.SAID[:, state], VOCABULARY), state + 1
+
+
+@pytest.mark.parametrize(("end", "steps", "taken"), [(3, 5, 4), (11, 5, 5), (3, 3, 3)])
+def test_a_translation_on_keras_stays_ended_and_stops_when_all_have_ended(end, steps, taken):
+    from implementations.on_keras.generation import translate
+
+    model = Scripted()
+    answer = np.array(translate(model, numbers(BATCH, SOURCE), begin=1, end=end, steps=steps))
+    said = np.array([[5, 3, 3, 3, 3], [7, 5, 5, 3, 3]]) if end == 3 else Scripted.SAID
+    np.testing.assert_array_equal(answer, said[:, :steps])
+    assert model.steps == taken
 
 
 def test_models_with_memory_agree_from_segment_to_segment(make_twins, assert_agree):

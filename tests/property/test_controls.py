@@ -98,10 +98,12 @@ def test_a_token_reaches_as_far_as_claimed_and_no_farther(name, options, causal)
     changed[:, 6] += 1
     with torch.no_grad():
         moved = (layer(tokens(13)) - layer(changed)).abs().amax(dim=(0, 2)) > 1e-9
-    distances = [abs(place - 6) for place in range(13) if moved[place]]
     reach = ROWS[name].reach
-    expected = 6 if reach == "all" else eval(reach, {"causal": causal} | options)
-    assert max(distances) == expected
+    # Token 6 stands later than the queries before it, and earlier than those after it.
+    for later, places in ((True, range(6, -1, -1)), (False, range(6, 13))):
+        seen = max(abs(place - 6) for place in places if moved[place])
+        expected = 6 if reach == "all" else eval(reach, {"causal": causal, "later": later} | options)
+        assert (causal and later) or seen == expected
     assert not causal or not moved[:6].any()
 
 

@@ -200,4 +200,4 @@ def test_what_cannot_be_is_refused_with_the_reason() -> None:
             Latent(WIDTH, 3, head_width=5, positions=positions)
     with pytest.raises(NotImplementedError, match="build it with causal=True"):
         Latent(WIDTH, 3, head_width=5).initial_state(2)
-    assert GroupedQuery(WIDTH, 3, head_width=5).key_heads == 1
+    assert [GroupedQuery(WIDTH, heads, head_width=5).key_heads for heads in (3, 6, 7)] == [1, 2, 1]

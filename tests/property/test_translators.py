@@ -144,24 +144,38 @@ def test_relative_positions_stand_in_self_attention_only() -> None:
         assert not block.cross_attention.causal
 
 
-def test_translation_is_greedy_and_stays_ended() -> None:
-    model, source, begin, steps = translator(tied=False), padded_sources(), 1, 7
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name.endswith("bias"):  # they would make the same token likeliest everywhere
-                weight.zero_()
+def test_translation_is_the_greedy_choice_of_the_whole_model() -> None:
+    model, source, begin = translator(), padded_sources(), 1
     tokens = torch.full((BATCH, 1), begin)
-    for _ in range(steps):
+    for _ in range(7):
         tokens = torch.cat((tokens, model(source, tokens)[:, -1:].argmax(dim=-1)), dim=1)
-    free = tokens[:, 1:]
-    never = next(number for number in range(VOCABULARY) if number not in free)
-    assert torch.equal(translate(model, source, begin=begin, end=never, steps=steps), free)
-    end = int(free[0, 2])
-    assert end not in free[1, :4], "one sentence must end before the other"
-    assert free[0, 3] != end, "what follows an end must differ from it"
-    ended = translate(model, source, begin=begin, end=end, steps=steps)
-    for row, expected in zip(ended.tolist(), free.tolist(), strict=True):
-        length = expected.index(end) + 1 if end in expected else steps
-        assert row == expected[:length] + [end] * (steps - length)
+    never = next(number for number in range(VOCABULARY) if number not in tokens)
+    assert torch.equal(translate(model, source, begin=begin, end=never, steps=7), tokens[:, 1:])
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
-        translate(model, source, begin=begin, end=end, steps=0)
+        translate(model, source, begin=begin, end=never, steps=0)
+
+
+class Scripted:
+    """A translator that says what it was told to, and notes what it was given."""
+
+    SAID = torch.tensor([[5, 3, 7, 5, 7], [7, 5, 5, 3, 7]])
+
+    def __init__(self) -> None:
+        self.given: list[list[int]] = []
+
+    def begin(self, source: Tensor, source_padding: Tensor | None = None) -> int:
+        return 0
+
+    def step(self, token: Tensor, state: int) -> tuple[Tensor, int]:
+        self.given.append(token.tolist())
+        return nn.functional.one_hot(self.SAID[:, state], VOCABULARY).double(), state + 1
+
+
+@pytest.mark.parametrize(("end", "steps"), [(3, 5), (11, 5), (3, 3)])
+def test_a_translation_stays_ended_and_stops_when_all_have_ended(end: int, steps: int) -> None:
+    model = Scripted()
+    answer = translate(model, numbers(BATCH, SOURCE), begin=1, end=end, steps=steps).tolist()
+    said = [[5, 3, 3, 3, 3], [7, 5, 5, 3, 3]] if end == 3 else Scripted.SAID.tolist()
+    assert answer == [row[:steps] for row in said]
+    given = [[1, 1], *([row[place] for row in said] for place in range(4))]
+    assert model.given == given[: min(steps, 4 if end == 3 else 5)]

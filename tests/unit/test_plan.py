@@ -73,7 +73,10 @@ def test_lengths_replace_those_of_the_profile() -> None:
 def test_scaling_leaves_fixed_work_out() -> None:
     work = registry().suites["throughput"].workloads["quick"]
     assert {w.architecture for w in shaped(work, Request(lengths=(17,)))} == {"layer", "encoder"}
-    assert {w.name for w in shaped(work, Request(lengths=(17,)))} >= {"layer/forward/17", "encoder/train_step/17"}
+    assert {w.name for w in shaped(work, Request(lengths=(17,)))} >= {
+        "layer/forward/17",
+        "encoder/train_step/17",
+    }
 
 
 @pytest.mark.parametrize("field", ["variants", "suites", "tasks"])
