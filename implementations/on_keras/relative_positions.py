@@ -12,6 +12,7 @@ channel c + d / 2; ALiBi without causality takes the distance |i - j| in both di
 import math
 from typing import Any
 
+import keras
 from jaxtyping import Float
 from keras import ops
 
@@ -31,10 +32,11 @@ def rotate(
     width = int(tokens.shape[-1])
     if width % 2:
         raise ValueError(f"rotary positions need an even head width, got {width}")
-    # Angles of late positions need the digits of float32 whatever the tokens' dtype is.
-    positions = ops.cast(ops.arange(ops.shape(tokens)[2]) + first, "float32")
+    # Angles of late positions need at least the digits of float32.
+    dtype = "float64" if keras.backend.standardize_dtype(tokens.dtype) == "float64" else "float32"
+    positions = ops.cast(ops.arange(ops.shape(tokens)[2]) + first, dtype)
     frequencies = ops.convert_to_tensor(
-        [ROTARY_BASE ** (-2 * channel / width) for channel in range(width // 2)], dtype="float32"
+        [ROTARY_BASE ** (-2 * channel / width) for channel in range(width // 2)], dtype=dtype
     )
     angles = positions[:, None] * frequencies
     cosine, sine = (ops.cast(part, tokens.dtype) for part in (ops.cos(angles), ops.sin(angles)))

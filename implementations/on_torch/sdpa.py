@@ -86,7 +86,7 @@ def _arguments(
     grouped = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
     if bias is not None:
         # One head of each: who is seen is the same for all, and there may be fewer of keys.
-        visible = visible_keys(query[:, :1], key[:, :1], causal=causal, padding=padding)
+        visible = visible_keys(query, key, causal=causal, padding=padding)
         if visible is not None:
             bias = bias.masked_fill(~visible, hidden_score(bias.dtype))
         return (query, key, value), {"attn_mask": bias, **grouped}

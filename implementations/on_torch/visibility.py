@@ -20,7 +20,7 @@ def require_equal_lengths(query: Tensor, key: Tensor, reason: str) -> None:
 
 def visible_keys(
     query: Float[Tensor, "batch heads time head_width"],
-    key: Float[Tensor, "batch heads source head_width"],
+    key: Float[Tensor, "batch key_heads source head_width"],
     *,
     causal: bool,
     padding: Bool[Tensor, "batch source"] | None,
