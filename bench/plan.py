@@ -5,7 +5,7 @@ A pair that cannot be measured is kept as a row that says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bench.candidates import FRAMEWORK_EXTRAS, REFERENCE, candidates, frameworks, refusal, what_to_install
@@ -26,9 +26,9 @@ from bench.schema import (
     Task,
     Workload,
 )
+from bench.shaping import BARE, asked_for, shaped
 
 SHORT_LENGTH = 1024
-BARE = "layer"
 SHORT, LONG, WHOLE = "short layers", "long layers and models", "whole trainings"
 WORK_LABELS = (SHORT, LONG, WHOLE)
 MORE = "more launches"
@@ -46,54 +46,6 @@ class Site:
     run: str
     environment_id: str
     memory_bytes: int
-
-
-def shaped(workloads: Iterable[Workload], request: Request) -> tuple[Workload, ...]:
-    """The workloads as asked: at the asked lengths, those that scale made anew and the fixed ones left out;
-    causal, in another dtype, with other positions or normalisation, each of which stands in the name."""
-    workloads = tuple(workloads)
-    if request.lengths:
-        workloads = tuple(_at(w, length) for w in workloads if w.scales for length in request.lengths)
-    made = (_changed(workload, request) for workload in workloads)
-    return tuple({workload.name: workload for workload in made}.values())
-
-
-def _asked(workload: Workload, request: Request) -> bool:
-    phase = not request.phases or workload.phase in request.phases
-    return phase and (not request.models or workload.architecture in request.models)
-
-
-def _at(workload: Workload, length: int) -> Workload:
-    name = "/".join((*workload.name.split("/")[:-1], str(length)))
-    # Decoding asks with one token, whatever the context.
-    queries = workload.query_length if workload.phase == "decode" else length
-    return replace(workload, name=name, query_length=queries, key_length=length)
-
-
-def _changed(workload: Workload, request: Request) -> Workload:
-    if not workload.scales:
-        return workload
-    settings = dict(workload.settings)
-    marks = []
-    if request.causal and not workload.causal:
-        marks.append("causal")
-    if request.dtype and request.dtype != workload.dtype:
-        marks.append(request.dtype)
-    if request.positions:
-        settings["positions"] = request.positions
-        marks.append(request.positions)
-    if request.normalisation and (request.normalisation == "qk" or workload.architecture != BARE):
-        settings |= (
-            {"qk_norm": True} if workload.architecture == BARE else {"normalisation": request.normalisation}
-        )
-        marks.append(request.normalisation)
-    return replace(
-        workload,
-        name="_".join((*marks, workload.name)),
-        causal=workload.causal or request.causal,
-        dtype=request.dtype or workload.dtype,
-        settings=settings,
-    )
 
 
 class Planner:
@@ -133,10 +85,9 @@ class Planner:
         workloads = suite.workloads.get(self.profile.name, ())
         if suite.admits:
             return workloads
-        request = self.request
-        if request.phases or request.models:
+        if self.request.phases or self.request.models:
             workloads = tuple({w.name: w for all_ in suite.workloads.values() for w in all_}.values())
-        return shaped((w for w in workloads if _asked(w, request)), request)
+        return shaped((w for w in workloads if asked_for(w, self.request)), self.request)
 
     def _tasks(self, suite: Suite) -> list[Task]:
         tasks = {task.name: task for task in suite.tasks.get(self.profile.name, ())}

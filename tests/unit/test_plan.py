@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from bench.candidates import user_variant
-from bench.plan import Site, make_plan, shaped
+from bench.plan import Site, make_plan
 from bench.registry import UnknownNameError, registry
 from bench.schema import Job, Plan, Request
+from bench.shaping import shaped
 
 SITE = Site(run="run", environment_id="here", memory_bytes=8 << 30)
 
