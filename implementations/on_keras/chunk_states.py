@@ -11,7 +11,6 @@ ends with the last token and the state after it is the one that decoding goes on
 import math
 from collections.abc import Callable
 
-import keras
 from jaxtyping import Float
 from keras import ops
 
@@ -86,8 +85,3 @@ def _carried_by_scan(
     in_turn = ops.moveaxis(ops.concatenate([factors, added], axis=-1), 2, 0)
     last, before = ops.scan(one, first, in_turn)
     return ops.moveaxis(before, 0, 2), last
-
-
-def at_least_single(dtype: str) -> str:
-    """The dtype that sums and decays are held in: float32 for bfloat16, in which 1 - 2^-12 is 1."""
-    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"

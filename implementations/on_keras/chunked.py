@@ -26,6 +26,7 @@ from keras import ops
 
 from implementations.on_keras.keras_types import Tensor
 from implementations.on_keras.layer_interface import require_equal_lengths
+from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.visibility import HIDDEN_SCORE
 
 # Softmax's own scores are never so low: a row whose largest one is has seen nothing.
@@ -53,7 +54,7 @@ def attend(
         require_equal_lengths(query.shape[2], key.shape[2])
     if query_block < 1 or key_block < 1:
         raise ValueError(f"blocks must be at least 1 token, got {query_block} queries and {key_block} keys")
-    dtype = "float64" if keras.backend.standardize_dtype(query.dtype) == "float64" else "float32"
+    dtype = at_least_float32(query.dtype)
     # Fewer queries than a block's, as in decoding, leave room for more keys.
     time, source = query.shape[2], key.shape[2]
     key_block *= max(1, query_block // time) if isinstance(time, int) else 1

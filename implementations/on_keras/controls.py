@@ -22,6 +22,7 @@ from keras import ops
 from implementations.on_keras.decoding import State
 from implementations.on_keras.keras_types import Shape, Tensor
 from implementations.on_keras.layer_interface import require_equal_lengths
+from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.projected import AttentionLayer, Memory
 
 
@@ -128,7 +129,7 @@ class UniformMixing(ValueMixing):
     ) -> Float[Tensor, "batch time inner"]:
         """The running mean when causal, otherwise one mean for every query."""
         # Long sums need more digits than half precision has, and counts more than it can tell apart.
-        kept = ops.cast(_real(value, padding), _exact(value.dtype))
+        kept = ops.cast(_real(value, padding), at_least_float32(value.dtype))
         real = ops.ones_like(kept[:1, :, :1]) if padding is None else ops.cast(padding, kept.dtype)[..., None]
         if self.causal:
             total, count = ops.cumsum(kept, axis=1), ops.cumsum(real, axis=1)
@@ -141,7 +142,7 @@ class UniformMixing(ValueMixing):
         """No values. Raises NotImplementedError for a layer that is not causal."""
         self._require_causal()
         shape = (batch, self.heads * self.head_width)
-        return RunningSum(ops.zeros(shape, dtype=_exact(self.compute_dtype)), 0)
+        return RunningSum(ops.zeros(shape, dtype=at_least_float32(self.compute_dtype)), 0)
 
     def prefill(
         self, tokens: Float[Tensor, "batch time width"]
@@ -149,7 +150,7 @@ class UniformMixing(ValueMixing):
         """``call(tokens)`` and the sum of their values."""
         value, length = self.value_map(tokens), int(tokens.shape[1])
         self._require_causal()
-        state = RunningSum(ops.sum(ops.cast(value, _exact(value.dtype)), axis=1), length)
+        state = RunningSum(ops.sum(ops.cast(value, at_least_float32(value.dtype)), axis=1), length)
         return self.output_map(self.mix_values(value, None, length)), state
 
     def step(
@@ -235,10 +236,6 @@ class ConvolutionMixing(ValueMixing):
     def exported(self) -> dict[str, Any]:
         """What weights travel by."""
         return super().exported() | {"taps": self.taps}
-
-
-def _exact(dtype: Any) -> str:
-    return str(keras.backend.result_type(dtype, "float32"))
 
 
 def _real(value: Tensor, padding: Tensor | None) -> Tensor:

@@ -22,6 +22,7 @@ from keras import ops
 
 from implementations.on_keras.feature_attention import FeatureAttention, hidden
 from implementations.on_keras.keras_types import Shape, Tensor
+from implementations.on_keras.precision import at_least_float32
 
 
 @keras.saving.register_keras_serializable(package="attnbench")
@@ -64,9 +65,10 @@ class Cosformer(FeatureAttention):
         """relu(query) times the cosine, and times the sine, of its position."""
         length = ops.shape(query)[2]
         self._require_room(first, length)
-        angles = (ops.cast(ops.arange(length) + first, "float32") * (math.pi / 2 / self.longest_tokens))[
-            :, None
-        ]
+        # Angles need at least the digits of float32.
+        dtype = at_least_float32(query.dtype)
+        positions = ops.cast(ops.arange(length) + first, dtype)
+        angles = (positions * (math.pi / 2 / self.longest_tokens))[:, None]
         positive = ops.relu(query)
         waves = (ops.cast(wave, query.dtype) for wave in (ops.cos(angles), ops.sin(angles)))
         return ops.concatenate([positive * wave for wave in waves], axis=-1)

@@ -22,10 +22,10 @@ import keras
 from jaxtyping import Float
 from keras import ops
 
-from implementations.on_keras.chunk_states import at_least_single
 from implementations.on_keras.decoding import State
 from implementations.on_keras.delta_product import delta_product
 from implementations.on_keras.keras_types import Shape, Tensor, Variable
+from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.recurrent_layer import (
     NORM_EPSILON,
     Parts,
@@ -101,14 +101,14 @@ class GatedDelta(RecurrentLayer):
                 recent.append(last)
             heads = self._split(ops.silu(inner))
             shaped.append(heads if norm is None else norm(heads))
-        working = at_least_single(self.compute_dtype)
+        working = at_least_float32(self.compute_dtype)
         queries, keys, values = (ops.cast(part, working) for part in shaped)
         strength, log_decay = (hidden(part, padding) for part in self._gates(source))
         return (of_length_one(queries), of_length_one(keys), values, strength, log_decay), tuple(recent)
 
     def _gates(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """beta and log alpha, ``[batch, heads, time]``."""
-        working = at_least_single(self.compute_dtype)
+        working = at_least_float32(self.compute_dtype)
         strength, decay = (
             ops.swapaxes(ops.cast(part(source), working), 1, 2) for part in (self.strength, self.decay)
         )

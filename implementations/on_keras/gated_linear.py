@@ -17,9 +17,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from implementations.on_keras.chunk_states import at_least_single
 from implementations.on_keras.decayed_product import decayed_product
 from implementations.on_keras.keras_types import Shape, Tensor
+from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.recurrent_layer import (
     NORM_EPSILON,
     Parts,
@@ -64,7 +64,7 @@ class GatedLinear(RecurrentLayer):
         self, query: Tensor, source: Tensor, padding: Tensor | None, state: RecurrentState | None
     ) -> tuple[Parts, Recent]:
         keys, values, _ = self._remembered(source, None)
-        working = at_least_single(self.compute_dtype)
+        working = at_least_float32(self.compute_dtype)
         gates = ops.cast(self._split(self.decay_up(self.decay_down(source))), working)
         decay = ops.exp(hidden(ops.log_sigmoid(gates) / TEMPERATURE, padding))  # 1 where nothing stands
         parts = self._queries(query), hidden(keys, padding), values, decay

@@ -15,10 +15,10 @@ import keras
 from jaxtyping import Bool, Float
 from keras import ops
 
-from implementations.on_keras.chunk_states import at_least_single
 from implementations.on_keras.decoding import State
 from implementations.on_keras.keras_types import Shape, Tensor
 from implementations.on_keras.layer_interface import require_equal_lengths, require_padding, require_tokens
+from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.projected import AttentionLayer, Memory
 
 NORM_EPSILON = 1e-5
@@ -112,7 +112,7 @@ class RecurrentLayer(AttentionLayer):
     def initial_state(self, batch: int) -> State:
         """The sums before the first token: zeros, in float32 or wider."""
         shape = (batch, self.heads, self.head_width, self.head_width)
-        return RecurrentState(ops.zeros(shape, dtype=at_least_single(self.compute_dtype)), 0)
+        return RecurrentState(ops.zeros(shape, dtype=at_least_float32(self.compute_dtype)), 0)
 
     def prefill(
         self, tokens: Float[Tensor, "batch time width"]

@@ -12,11 +12,11 @@ channel c + d / 2; ALiBi without causality takes the distance |i - j| in both di
 import math
 from typing import Any
 
-import keras
 from jaxtyping import Float
 from keras import ops
 
 from implementations.on_keras.keras_types import Layer, Shape, Tensor
+from implementations.on_keras.precision import at_least_float32
 
 ROTARY_BASE = 10_000.0
 BUCKETS, FARTHEST = 32, 128
@@ -33,7 +33,7 @@ def rotate(
     if width % 2:
         raise ValueError(f"rotary positions need an even head width, got {width}")
     # Angles of late positions need at least the digits of float32.
-    dtype = "float64" if keras.backend.standardize_dtype(tokens.dtype) == "float64" else "float32"
+    dtype = at_least_float32(tokens.dtype)
     positions = ops.cast(ops.arange(ops.shape(tokens)[2]) + first, dtype)
     frequencies = ops.convert_to_tensor(
         [ROTARY_BASE ** (-2 * channel / width) for channel in range(width // 2)], dtype=dtype

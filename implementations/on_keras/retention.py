@@ -22,14 +22,9 @@ import numpy as np
 from jaxtyping import Float
 from keras import ops
 
-from implementations.on_keras.chunk_states import (
-    at_least_single,
-    carried_by_decay,
-    chunk_for,
-    chunked,
-    joined,
-)
+from implementations.on_keras.chunk_states import carried_by_decay, chunk_for, chunked, joined
 from implementations.on_keras.keras_types import Tensor
+from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.recurrent_layer import (
     NORM_EPSILON,
     Parts,
@@ -54,7 +49,7 @@ class Retention(RecurrentLayer):
         queries = turned(self._queries(query), first)
         keys, values, _ = self._remembered(source, None)
         keys = hidden(turned(keys, first), padding)
-        working = at_least_single(self.compute_dtype)
+        working = at_least_float32(self.compute_dtype)
         queries, keys, values = (ops.cast(part, working) for part in (queries, keys, values))
         return (queries * _score_scale(self.heads, first, queries), keys, values), ()
 

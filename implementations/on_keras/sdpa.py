@@ -86,7 +86,8 @@ def _arguments(
     query: Tensor, key: Tensor, value: Tensor, *, causal: bool, padding: Tensor | None, bias: Tensor | None
 ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
     """What Keras's function is called with, so that keys that are hidden stay hidden."""
-    scale = 1 / math.sqrt(query.shape[-1])
+    # Keras takes a scale in float32, whatever the queries are: 1 is the same in every dtype.
+    query = query / math.sqrt(query.shape[-1])
     if causal:
         require_equal_lengths(query.shape[2], key.shape[2])
     if bias is None and causal and padding is not None:
@@ -94,7 +95,7 @@ def _arguments(
     elif bias is not None or padding is not None:
         bias, causal = _biased(query, key, bias, causal=causal, padding=padding), False
     turned = tuple(ops.swapaxes(one, 1, 2) for one in (query, key, value))
-    return turned, {"bias": bias, "is_causal": causal, "scale": scale}
+    return turned, {"bias": bias, "is_causal": causal, "scale": 1.0}
 
 
 def _pushed(query: Tensor, key: Tensor, value: Tensor, padding: Tensor) -> tuple[Tensor, Tensor, Tensor]:

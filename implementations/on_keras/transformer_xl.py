@@ -23,6 +23,7 @@ from keras import ops
 from implementations.on_keras.decoding import KeyValueCache, State
 from implementations.on_keras.keras_types import Shape, Tensor
 from implementations.on_keras.layer_interface import require_equal_lengths, require_tokens
+from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.projected import AttentionLayer
 from implementations.on_keras.visibility import HIDDEN_SCORE, sees_any_key, softmax_over_keys
 
@@ -129,7 +130,8 @@ class TransformerXL(AttentionLayer):
         return (query + ops.cast(self.position_bias, query.dtype)[:, None]) / math.sqrt(self.head_width)
 
     def _position_keys(self, distances: Tensor) -> Float[Tensor, "heads distances head_width"]:
-        keys = self.position(ops.cast(sinusoids(distances, self.width), self.compute_dtype))
+        waves = sinusoids(distances, self.width, at_least_float32(self.compute_dtype))
+        keys = self.position(ops.cast(waves, self.compute_dtype))
         shape = (ops.shape(keys)[0], self.heads, self.head_width)
         return ops.swapaxes(ops.reshape(keys, shape), 0, 1)
 
@@ -173,8 +175,9 @@ class TransformerXL(AttentionLayer):
         return super().exported() | {name: getattr(self, name) for name in names}
 
 
-def sinusoids(distances: Tensor, width: int) -> Float[Tensor, "distances width"]:
-    """Sines, then cosines, of each distance at wavelengths from 2 pi to `LONGEST_WAVE` times that."""
+def sinusoids(distances: Tensor, width: int, dtype: str) -> Float[Tensor, "distances width"]:
+    """Sines, then cosines, of each distance at wavelengths from 2 pi to `LONGEST_WAVE` times that, in
+    `dtype`, which should hold a far distance exactly."""
     waves = [LONGEST_WAVE ** (-channel / width) for channel in range(0, width, 2)]
-    angles = ops.cast(distances, "float32")[:, None] * ops.convert_to_tensor(waves, dtype="float32")
+    angles = ops.cast(distances, dtype)[:, None] * ops.convert_to_tensor(waves, dtype=dtype)
     return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)[:, :width]
