@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.schema import Metric, Options, Phase, Suite, Workload
+from bench.schema import Metric, Option, Options, Phase, Suite, Workload
 from suites.tasks.catalog import TASKS
 
 OPENER = "suites.framework:open_framework"
@@ -72,7 +72,7 @@ def models(
             width=256,
             heads=8,
             causal=causal,
-            settings={"layers": 2, **(settings or {})},
+            settings={"layers": 2} if settings is None else settings,
             compiled=compiled,
             autocast=autocast,
             checkpointing=checkpointing,
@@ -85,16 +85,18 @@ def models(
 def languages(lengths: Iterable[int]) -> tuple[Workload, ...]:
     """A causal language model, trained and generating, and an encoder-decoder, over 512 tokens."""
     lengths = tuple(lengths)
+    vocabulary: dict[str, Option] = {"vocabulary": 512}
+    language: dict[str, Option] = {"layers": 2, **vocabulary}
     return (
-        *models("causal_lm", lengths, causal=True, settings={"vocabulary": 512}),
+        *models("causal_lm", lengths, causal=True, settings=language),
         *models(
             "causal_lm",
             lengths[:1],
             ("generate",),
             causal=True,
-            settings={"vocabulary": 512, "prompt": PROMPT},
+            settings={**language, "prompt": PROMPT},
         ),
-        *models("encoder_decoder", lengths[:1], causal=True, settings={"vocabulary": 512}),
+        *models("encoder_decoder", lengths[:1], causal=True, settings=vocabulary),
     )
 
 

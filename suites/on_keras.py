@@ -288,7 +288,10 @@ def _tensor(value: np.ndarray, floating: str) -> Any:
 def _loss(name: str) -> Callable[[Any, Any], Any]:
     # Written on keras.ops, because Keras's loss objects cast float64 down to float32.
     if name == "mean_squared_error":
-        return lambda target, output: keras.ops.mean(keras.ops.square(output - target))
+        # Under a mixed policy the output is narrower than the target.
+        return lambda target, output: keras.ops.mean(
+            keras.ops.square(keras.ops.cast(output, target.dtype) - target)
+        )
     if name == "cross_entropy":
         return lambda target, output: keras.ops.mean(
             keras.ops.sparse_categorical_crossentropy(target, output, from_logits=True)

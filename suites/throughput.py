@@ -156,49 +156,48 @@ def _rows(
 
 
 def _counted(step: Step, bench: Bench, arm: Arm, work: Work) -> list[Measurement]:
-    """Once an implementation: the first call's time, the operations of a call and the parameters."""
+    """Once an implementation: the first call's time, parameters, decoding state and operations of a call."""
     framework: Framework = bench.framework
-    operations, failed = bench.attempt(step, arm, lambda: framework.operations(work.call))
-    first = bench.measurement(
-        step, arm, metric="first_call", unit="s", values=[work.first_call_seconds], tool=framework.tool
-    )
-    parameters = bench.measurement(
-        step,
-        arm,
-        metric="parameters",
-        unit="count",
-        values=[framework.parameters(work.model)],
-        tool=framework.tool,
-    )
-    rows = [first, parameters]
+    told = [
+        ("first_call", "s", work.first_call_seconds),
+        ("parameters", "count", framework.parameters(work.model)),
+    ]
     if work.state_bytes is not None:
-        rows.append(
-            bench.measurement(
-                step, arm, metric="state_bytes", unit="B", values=[work.state_bytes], tool=framework.tool
-            )
-        )
-    if operations:
-        counted = bench.measurement(
+        told.append(("state_bytes", "B", work.state_bytes))
+    rows = [
+        bench.measurement(step, arm, metric=metric, unit=unit, values=[value], tool=framework.tool)
+        for metric, unit, value in told
+    ]
+    return [*rows, _operations(step, bench, arm, work)]
+
+
+def _operations(step: Step, bench: Bench, arm: Arm, work: Work) -> Measurement:
+    framework: Framework = bench.framework
+    counted, failed, reason = None, None, f"{framework.name} has no operation counter for this call"
+    if step.workload is not None and step.workload.compiled:
+        # Torch stops compiling, for good and in silence, what it is asked to run under a counter.
+        reason = "not counted where it is compiled: see the same work without"
+    else:
+        counted, failed = bench.attempt(step, arm, lambda: framework.operations(work.call))
+    if counted:
+        return bench.measurement(
             step,
             arm,
             metric="operations",
             unit="count",
-            values=[operations],
+            values=[counted],
             method="modelled",
             tool="operation counter on the written-out form",
         )
-    else:
-        reason = failed.reason if failed else f"{framework.name} has no operation counter for this call"
-        counted = bench.measurement(
-            step,
-            arm,
-            metric="operations",
-            unit="count",
-            tool=framework.tool,
-            status="unsupported",
-            reason=reason,
-        )
-    return [*rows, counted]
+    return bench.measurement(
+        step,
+        arm,
+        metric="operations",
+        unit="count",
+        tool=framework.tool,
+        status="unsupported",
+        reason=failed.reason if failed else reason,
+    )
 
 
 def _whole_training(step: Step, arm: Arm, bench: Bench) -> list[Measurement]:

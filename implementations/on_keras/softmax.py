@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from keras import ops
 
 from implementations.on_keras.keras_types import Tensor
-from implementations.on_keras.visibility import HIDDEN_SCORE, sees_any_key, softmax_over_keys, visible_keys
+from implementations.on_keras.visibility import hiding, sees_any_key, softmax_over_keys, visible_keys
 
 
 def attend(
@@ -37,11 +37,11 @@ def attend(
         scores = scores + bias
     visible = visible_keys(query, key, causal=causal, padding=padding)
     if visible is not None:
-        scores = ops.where(visible, scores, ops.cast(HIDDEN_SCORE, scores.dtype))
+        scores = scores + hiding(visible, scores.dtype)
     mixed = ops.matmul(softmax_over_keys(scores), value)
     if padding is None:
         return mixed
-    return ops.where(sees_any_key(padding, causal=causal), mixed, ops.zeros_like(mixed))
+    return mixed * ops.cast(sees_any_key(padding, causal=causal), mixed.dtype)
 
 
 # A statement and not a decorator: a decorator without types would hide those of the function.

@@ -4,6 +4,8 @@ Conventions of every kernel here: `padding` is True where a real token stands, p
 0..i when causal, and a query that may see no key at all gets zeros.
 """
 
+from typing import Any
+
 from jaxtyping import Bool, Float
 from keras import ops
 
@@ -43,6 +45,15 @@ def sees_any_key(padding: Bool[Tensor, "batch source"], *, causal: bool) -> Bool
     else:
         seen = ops.any(padding, axis=1, keepdims=True)
     return seen[:, None, :, None]
+
+
+def hiding(visible: Bool[Tensor, "*shape"], dtype: Any) -> Float[Tensor, "*shape"]:
+    """What is added to scores: 0 where a key is visible, and a score that hides it elsewhere.
+
+    Added and not chosen by `where`: TensorFlow's choice between broadcast tensors takes about a hundred
+    times as long as a broadcast sum.
+    """
+    return ops.cast(ops.logical_not(visible), dtype) * HIDDEN_SCORE
 
 
 def softmax_over_keys(scores: Float[Tensor, "*rows source"]) -> Float[Tensor, "*rows source"]:

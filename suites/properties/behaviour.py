@@ -12,8 +12,8 @@ from simpleeval import simple_eval
 from suites.properties.subject import Array, BrokenClaimError, Layer, NotClaimedError, Subject, require_same
 
 TOLERANCE = 2e-5
-# In float64, an influence below this is rounding; the weakest true one (a decayed memory) stands far above.
-VISIBLE = 1e-13
+# An influence below this is rounding; in float64 the weakest true one (a decayed memory) stands far above.
+VISIBLE = {"float64": 1e-13, "float32": 1e-6}
 
 
 def dtype(subject: Subject) -> None:
@@ -100,7 +100,8 @@ def mixing(subject: Subject) -> None:
 
 
 def _mixes(subject: Subject, causal: bool, length: int) -> None:
-    layer = subject.layer(causal=causal, dtype="float64", max_length=subject.length)
+    dtype = "float32" if subject.lacks_float64 else "float64"
+    layer = subject.layer(causal=causal, dtype=dtype, max_length=subject.length)
     tokens = subject.tokens(length)
     before = layer(tokens)
     earlier, later = (reach_of(subject, layer, length, later=later) for later in (False, True))
@@ -109,7 +110,7 @@ def _mixes(subject: Subject, causal: bool, length: int) -> None:
         changed = tokens.copy()
         changed[:, changed_at] += subject.tokens(length, seed=2)[:, changed_at]
         moved = np.abs(layer(changed) - before).max(axis=(0, 2)) / max(1.0, float(np.abs(before).max()))
-        sees = moved > VISIBLE
+        sees = moved > VISIBLE[dtype]
         moved_any |= bool(np.delete(sees, changed_at).any())
         for place in range(length):
             reach = later if changed_at > place else earlier

@@ -19,7 +19,7 @@ FLOAT_BYTES = 4
 def stepwise(subject: Subject) -> None:
     """Token by token, and after a prompt read at once, the answers are those of the whole sequence."""
     # In float64: a norm after a small sum makes any rounding large, and hides nothing else.
-    layer = _decoder(subject, "float64")
+    layer = _decoder(subject, "float32" if subject.lacks_float64 else "float64")
     tokens = subject.tokens()
     whole = layer(tokens)
     answers, state = [], layer.initial_state(len(tokens))

@@ -16,6 +16,10 @@ def gradient(subject: Subject) -> None:
     if not subject.claims.trainable:
         raise NotClaimedError
     subject.require_gradient()
+    if subject.lacks_float64:
+        raise NotImplementedError(
+            f"finite differences need float64, in which it does not run ({subject.lacks_float64})"
+        )
     for causal in subject.forms:
         layer = subject.layer(causal=causal, dtype="float64")
         _agree(layer, subject)

@@ -78,6 +78,17 @@ class Subject:
             layer = self.layer(causal=self.forms[-1], drawn=False)
             layer.gradients(self.tokens(), self.tokens())
 
+    @cached_property
+    def lacks_float64(self) -> str:
+        """Why the implementation cannot be run in float64 (a user's own may know one dtype only); empty
+        where it can."""
+        layer = self.layer(causal=self.forms[-1], dtype="float64", drawn=False)
+        try:
+            layer(self.tokens())
+        except (RuntimeError, TypeError, ValueError) as error:
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+        return ""
+
     @property
     def length(self) -> int:
         """Tokens of the ordinary input: a prime."""

@@ -17,8 +17,11 @@ ON_KERAS = [row for row in OURS if row.name in ("softmax", "linear", "sliding_wi
 @pytest.mark.parametrize("row", ON_TORCH, ids=lambda row: row.name)
 def test_no_variant_of_ours_is_flagged_on_torch(row) -> None:
     rows = certify(row.targets["torch"], row.claims, dict(row.options))
-    assert {name: found.reason for name, found in rows.items() if found.status != "ok"} == {}
-    checked = {"definition" if not row.exact else "exactness", "mixing", "padding", "growth"}
+    assert {name: found.reason for name, found in rows.items() if found.status == "failed"} == {}
+    # FlexAttention has no backward on a CPU, and says so.
+    unsupported = {name for name, found in rows.items() if found.status != "ok"}
+    assert unsupported == ({"gradient"} if row.name == "flex" else set())
+    checked = {"definition" if not row.exact else "exactness", "mixing", "padding"}
     checked |= {"causality"} if row.causal else set()
     checked |= {"stepwise", "state"} if row.state else set()
     checked |= {"gradient"} if row.trainable else set()

@@ -28,12 +28,23 @@ def implementations(jobs: Sequence[Job]) -> set[str]:
 
 
 def test_every_variant_and_framework_is_either_planned_or_refused_with_a_reason() -> None:
-    made = plan(suites=("throughput",))
+    named = tuple(registry().variants)
+    made = plan(variants=named, suites=("throughput",))
     planned = implementations([job for job in made.jobs if job.suite == "throughput"])
     refused = {row.implementation for row in made.refusals if row.suite == "throughput"}
-    asked = {f"{name}@{framework}" for name in registry().variants for framework in ("torch", "keras")}
+    asked = {f"{name}@{framework}" for name in named for framework in ("torch", "keras")}
     assert asked == planned | refused
     assert all(row.reason and row.status == "unsupported" for row in made.refusals)
+
+
+def test_without_a_name_what_is_featured_is_measured_and_in_full_everything_of_ours() -> None:
+    quick = implementations(plan(suites=("throughput",)).jobs)
+    rows = [row for row in registry().variants.values() if row.family]
+    featured = {f"{row.name}@{framework}" for row in rows for framework in row.featured}
+    assert {name for name in quick if not name.startswith("matrix_product")} == featured
+    full = implementations(plan(suites=("throughput",), profile="full", frameworks=("torch",)).jobs)
+    assert full >= {f"{row.name}@torch" for row in rows if not row.peer_of and "torch" in row.targets}
+    assert not any(f"{row.name}@torch" in full for row in rows if row.peer_of)
 
 
 def test_the_reference_is_measured_even_when_only_a_candidate_is_named() -> None:

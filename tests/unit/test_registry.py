@@ -27,7 +27,10 @@ def test_a_broken_plug_in_costs_only_itself() -> None:
 
 def test_a_taken_name_is_refused_and_the_first_stays() -> None:
     found = collect(
-        [point("implementations.catalog:SOFTMAX", "ours"), point("implementations.catalog:SOFTMAX", "theirs")]
+        [
+            point("implementations.families.exact:SOFTMAX", "ours"),
+            point("implementations.families.exact:SOFTMAX", "theirs"),
+        ]
     )
     assert "duplicate name" in found.refused["theirs:softmax"]
     assert list(found.variants) == ["softmax"]
