@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,6 +88,14 @@ class Session:
 @contextmanager
 def _workers_stopped(launcher: Launcher) -> Iterator[None]:
     """Whatever ends the run, no worker outlives it."""
+
+    def interrupted(*_: object) -> None:
+        # Python drops an exception that a finaliser happens to meet: the mark stays.
+        launcher.stopped = True
+        raise KeyboardInterrupt
+
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupted) if on_main_thread else None
     try:
         yield
     except KeyboardInterrupt as error:
@@ -93,6 +103,8 @@ def _workers_stopped(launcher: Launcher) -> Iterator[None]:
         raise StoppedError from error
     finally:
         launcher.stop()
+        if on_main_thread:
+            signal.signal(signal.SIGINT, before)
 
 
 def new_folder(profile: str) -> Path:
