@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from keras import ops
 
 from implementations.on_keras.keras_types import Tensor
-from implementations.on_keras.visibility import hiding, sees_any_key, softmax_over_keys, visible_keys
+from implementations.on_keras.visibility import hide, sees_any_key, softmax_over_keys, visible_keys
 
 
 def attend(
@@ -34,10 +34,10 @@ def attend(
     # The query is scaled, not the scores: as Keras's own layer does, at n d instead of n^2 products.
     scores = ops.matmul(query / math.sqrt(query.shape[-1]), ops.swapaxes(key, -1, -2))
     if bias is not None:
-        scores = scores + bias
+        scores = scores - (-bias)  # a sum would be fused, see `hide`
     visible = visible_keys(query, key, causal=causal, padding=padding)
     if visible is not None:
-        scores = scores + hiding(visible, scores.dtype)
+        scores = hide(scores, visible)
     mixed = ops.matmul(softmax_over_keys(scores), value)
     if padding is None:
         return mixed

@@ -4,8 +4,6 @@ Conventions of every kernel here: `padding` is True where a real token stands, p
 0..i when causal, and a query that may see no key at all gets zeros.
 """
 
-from typing import Any
-
 from jaxtyping import Bool, Float
 from keras import ops
 
@@ -47,13 +45,18 @@ def sees_any_key(padding: Bool[Tensor, "batch source"], *, causal: bool) -> Bool
     return seen[:, None, :, None]
 
 
-def hiding(visible: Bool[Tensor, "*shape"], dtype: Any) -> Float[Tensor, "*shape"]:
-    """What is added to scores: 0 where a key is visible, and a score that hides it elsewhere.
+def hide(
+    scores: Float[Tensor, "*rows source"], visible: Bool[Tensor, "*shape"]
+) -> Float[Tensor, "*rows source"]:
+    """The scores with those of hidden keys pushed down to `HIDDEN_SCORE`.
 
-    Added and not chosen by `where`: TensorFlow's choice between broadcast tensors takes about a hundred
-    times as long as a broadcast sum.
+    By a minimum: TensorFlow fuses a sum with the product before it, into a kernel that takes a hundred
+    times as long where the mask is broadcast (1 against 150 ms for 8 heads of 96 tokens, oneDNN's default
+    on a CPU).
     """
-    return ops.cast(ops.logical_not(visible), dtype) * HIDDEN_SCORE
+    dtype = scores.dtype
+    bound = ops.where(visible, ops.cast(-HIDDEN_SCORE, dtype), ops.cast(HIDDEN_SCORE, dtype))
+    return ops.minimum(scores, bound)
 
 
 def softmax_over_keys(scores: Float[Tensor, "*rows source"]) -> Float[Tensor, "*rows source"]:
