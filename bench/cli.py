@@ -218,7 +218,8 @@ def list_(
 
     from bench.tables import list_table
 
-    Console(highlight=False).print(list_table(kind, registry()))
+    console = Console(highlight=False)
+    console.print(list_table(kind, registry(), console.width))
 
 
 def _measuring(*, report: bool) -> Callable[..., None]:

@@ -14,6 +14,7 @@ from bench.registry import Registry
 from bench.schema import Variant
 
 NAME_WIDTH, CELL_WIDTH = 24, 17
+ROOM_FOR_COSTS = 120
 COLOURS = {"better": "green", "worse": "red", "same": "blue", "undecided": "yellow"}
 
 
@@ -24,16 +25,11 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def list_table(kind: str, registry: Registry) -> Table:
-    """The rows of one kind."""
+def list_table(kind: str, registry: Registry, width: int) -> Table:
+    """The rows of one kind, in `width` characters."""
     if kind == "variants":
-        table = _table("variant", "what it is", "time", "on", "paper")
-        for variant in _ours(registry):
-            frameworks = ", ".join(variant.targets)
-            table.add_row(*map(Text, (variant.name, variant.title, variant.time, frameworks, variant.paper)))
-        for name, reason in registry.refused.items():
-            table.add_row(Text(name), Text(f"refused: {reason}"), "", "", "")
-    elif kind == "peers":
+        return _variants_table(registry, width)
+    if kind == "peers":
         table = _table("peer", "what it is", "held against", "on", "package")
         for variant in _peers(registry):
             row = (
@@ -59,6 +55,25 @@ def list_table(kind: str, registry: Registry) -> Table:
         table = _table("view", "shows")
         for view in registry.views.values():
             table.add_row(view.name, view.title)
+    return table
+
+
+def _variants_table(registry: Registry, width: int) -> Table:
+    """A line a variant, each family named above its first; costs only where there is room for them."""
+    wide = width >= ROOM_FOR_COSTS
+    table = _table("variant", "what it is", *(("time",) if wide else ()), "on", "paper")
+    for column in table.columns:
+        column.no_wrap = column.header not in ("what it is", "time")
+    family = ""
+    for variant in _ours(registry):
+        if variant.family != family:
+            family = variant.family
+            table.add_row("", Text(family, "italic dim"))
+        frameworks = ", ".join(variant.targets)
+        cost = (variant.time,) if wide else ()
+        table.add_row(*map(Text, (variant.name, variant.title, *cost, frameworks, variant.paper)))
+    for name, reason in registry.refused.items():
+        table.add_row(Text(name), Text(f"refused: {reason}"))
     return table
 
 
