@@ -187,6 +187,11 @@ def test_a_layer_survives_its_config(make_twins, variant) -> None:
 
 @pytest.mark.parametrize("variant", ["differential", "talking_heads", "transformer_xl", "convolution"])
 def test_own_weights_start_alike(fresh_twins, variant) -> None:
+    import keras
+    import torch
+
+    torch.manual_seed(0)
+    keras.utils.set_random_seed(0)
     torch_twin, keras_twin = fresh_twins("layer", variant, **settings(False, head_width=301))
     one, other = torch_twin.export(), keras_twin.export()
     maps = ("query.", "key.", "value.", "output.")
