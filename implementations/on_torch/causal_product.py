@@ -7,9 +7,9 @@ S, the sum of b_j v_j^T, and one vector z, the sum of b_j. Time n (c + f) d for 
 positions, in which the public versions lose their time on a CPU.
 
 On a CPU the chunks are taken one after the other, so that a chunk's features, its products and S stay in
-the cache: that is about twice as fast as all chunks at once, and nothing is kept for the backward pass
-but what comes in and goes out (memory n (f + d)), which goes through the chunks forwards for the queries
-and backwards for keys and values. Elsewhere, and under `torch.compile`, where a step costs more than what
+the cache: that is about twice as fast as all chunks at once. The backward pass goes through the chunks
+once, from the last to the first; it keeps, beside what comes in and goes out, S and z before each chunk
+(memory n (f + d) + n f d / c). Elsewhere, and under `torch.compile`, where a step costs more than what
 it does, all chunks are taken at once (memory n (c + f d / c)).
 """
 
@@ -60,16 +60,18 @@ def chunk_by_chunk(
     # One dtype for all, whatever a region of automatic mixed precision made of each.
     dtype = torch.promote_types(query_features.dtype, value.dtype)
     parts = (part.to(dtype) for part in (query_features, key_features, value))
-    mean: Tensor = _ChunkByChunk.apply(*parts, chunk)  # type: ignore[no-untyped-call]  # torch has no types for it
+    keep = torch.is_grad_enabled()
+    mean: Tensor = _ChunkByChunk.apply(*parts, chunk, keep)  # type: ignore[no-untyped-call]  # torch has no types for it
     return mean
 
 
 class _ChunkByChunk(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, chunk: int) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, chunk: int, keep: bool) -> Tensor:
         states, totals = _no_sums(key, value)
         mean, normaliser = _like_tokens(value), _like_tokens(value[..., :1]).to(states.dtype)
         rows = [part.flatten(0, 1) for part in (query, key, value)]
+        before = []
         with torch.autocast(value.device.type, enabled=False):
             for place in _chunks(value.shape[2], chunk):
                 a, b, v = (part[:, place].to(states.dtype) for part in rows)
@@ -79,57 +81,47 @@ class _ChunkByChunk(torch.autograd.Function):
                 sums = torch.bmm(a, states).baddbmm_(products, v)
                 mean[:, :, place] = sums.div_(divisor).view(mean[:, :, place].shape)
                 normaliser[:, :, place] = divisor.view(normaliser[:, :, place].shape)
+                if keep:
+                    before += [states.clone(), totals.clone()]
                 states.baddbmm_(b.mT, v)
                 totals += b.sum(dim=1).unsqueeze(-1)
-        ctx.save_for_backward(query, key, value, mean, normaliser)
+        ctx.save_for_backward(query, key, value, mean, normaliser, *before)
         ctx.chunk = chunk
         return mean
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        query, key, value, mean, normaliser = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, mean, normaliser, *before = ctx.saved_tensors
         # Of the numerator, and of the divisor, which is constant where it was held up.
         of_sums = gradient / normaliser
         of_divisor = (of_sums * mean).sum(dim=-1, keepdim=True).neg_()
         of_divisor.masked_fill_(normaliser <= smallest_normaliser(normaliser.dtype), 0.0)
         rows = tuple(part.flatten(0, 1) for part in (query, key, value, of_sums, of_divisor))
-        of_query = _gradient_of_queries(query, rows, ctx.chunk)
-        return of_query, *_gradients_of_keys_and_values(key, value, rows, ctx.chunk), None
+        found = tuple(map(torch.empty_like, (query, key, value)))
+        places = list(_chunks(value.shape[2], ctx.chunk))
+        behind = _no_sums(key, value)
+        for place, *sums in reversed(list(zip(places, before[::2], before[1::2], strict=True))):
+            parts = tuple(part[:, place].to(normaliser.dtype) for part in rows)
+            for whole, part in zip(found, _gradients(parts, tuple(sums), behind), strict=True):
+                whole[:, :, place] = part.view(whole[:, :, place].shape)
+        return *found, None, None
 
 
-def _gradient_of_queries(query: Tensor, rows: tuple[Tensor, ...], chunk: int) -> Tensor:
-    """Forwards through the chunks, with the sums over those before."""
-    found = torch.empty_like(query)
-    states, totals = _no_sums(rows[1], rows[2])
-    for place in _chunks(query.shape[2], chunk):
-        _, b, v, of_sums, of_divisor = (part[:, place].to(states.dtype) for part in rows)
-        of_products = torch.baddbmm(of_divisor, of_sums, v.mT).tril_()
-        of_query = torch.bmm(of_products, b).baddbmm_(of_sums, states.mT)
-        of_query.addcmul_(of_divisor, totals.mT)
-        found[:, :, place] = of_query.view(found[:, :, place].shape)
-        states.baddbmm_(b.mT, v)
-        totals += b.sum(dim=1).unsqueeze(-1)
-    return found
-
-
-def _gradients_of_keys_and_values(
-    key: Tensor, value: Tensor, rows: tuple[Tensor, ...], chunk: int
-) -> tuple[Tensor, Tensor]:
-    """Backwards through the chunks, with the sums over those behind."""
-    of_keys, of_values = torch.empty_like(key), torch.empty_like(value)
-    states, totals = _no_sums(rows[1], rows[2])
-    for place in reversed(list(_chunks(value.shape[2], chunk))):
-        a, b, v, of_sums, of_divisor = (part[:, place].to(states.dtype) for part in rows)
-        of_products = torch.baddbmm(of_divisor, of_sums, v.mT).tril_()
-        of_key = torch.bmm(of_products.mT, a).baddbmm_(v, states.mT).add_(totals.mT)
-        of_keys[:, :, place] = of_key.view(of_keys[:, :, place].shape)
-        products = torch.bmm(a, b.mT).tril_()
-        of_value = torch.bmm(products.mT, of_sums).baddbmm_(b, states)
-        of_values[:, :, place] = of_value.view(of_values[:, :, place].shape)
-        states.baddbmm_(a.mT, of_sums)
-        totals += torch.bmm(a.mT, of_divisor)
-    return of_keys, of_values
+def _gradients(
+    parts: tuple[Tensor, ...], before: tuple[Tensor, ...], behind: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Those of a chunk's queries, keys and values; it is added to the sums over the chunks `behind` it."""
+    a, b, v, of_sums, of_divisor = parts
+    (states, totals), (states_behind, totals_behind) = before, behind
+    of_products = torch.baddbmm(of_divisor, of_sums, v.mT).tril_()
+    of_query = torch.bmm(of_products, b).baddbmm_(of_sums, states.mT).addcmul_(of_divisor, totals.mT)
+    of_key = torch.bmm(of_products.mT, a).baddbmm_(v, states_behind.mT).add_(totals_behind.mT)
+    products = torch.bmm(a, b.mT).tril_()
+    of_value = torch.bmm(products.mT, of_sums).baddbmm_(b, states_behind)
+    states_behind.baddbmm_(a.mT, of_sums)
+    totals_behind += torch.bmm(a.mT, of_divisor)
+    return of_query, of_key, of_value
 
 
 def _chunks(length: int, chunk: int) -> Iterator[slice]:

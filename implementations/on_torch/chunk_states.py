@@ -23,12 +23,12 @@ def chunk_for(length: int, longest: int) -> int:
 def chunked(
     part: Float[Tensor, "batch heads time width"], chunk: int
 ) -> Float[Tensor, "batch heads chunks chunk width"]:
-    """The sequence in chunks, zeros before it."""
+    """The sequence in chunks, zeros before it; each head for itself, or every product would copy it so."""
     batch, heads, length, width = part.shape
     missing = -length % chunk
     if missing:
         part = functional.pad(part, (0, 0, missing, 0))
-    return part.reshape(batch, heads, -1, chunk, width)
+    return part.contiguous().view(batch, heads, -1, chunk, width)
 
 
 def joined(

@@ -11,7 +11,8 @@ arXiv:1805.02867, algorithm 3, for the running softmax; Rabe and Staats 2021, ar
 Dao and others 2022, arXiv:2205.14135, appendix B.2, for the gradient from output and log-sum-exp alone.
 
 Departures: blocks of a fixed size instead of sqrt(n), so that one stays in a core's cache; several heads
-are taken at once. Half precision is computed in float32. A `bias` has n^2 entries, as has its gradient.
+are taken at once; exponentials and L are to base 2 (`base_two`). Half precision is computed in float32. A
+`bias` has n^2 entries, as has its gradient.
 """
 
 import math
@@ -24,6 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from implementations.on_torch.base_two import BITS, NATS
 from implementations.on_torch.visibility import hidden_score, require_equal_lengths
 
 # Scores that exist at a time, all heads of a group together: two cores' caches, or an accelerator's memory.
@@ -55,7 +57,7 @@ def attend(
     batch, heads, time, _ = query.shape
     rows = [tensor.to(dtype).reshape(batch * heads, *tensor.shape[2:]) for tensor in (query, key, value)]
     push = None if padding is None else _push(padding, heads, dtype)
-    bias = None if bias is None else bias[0].to(dtype)
+    bias = None if bias is None else bias[0].to(dtype) * BITS
     blocks = _Blocks(query_block, key_block, causal)
     mixed: Tensor = _Chunked.apply(*rows, push, bias, blocks)  # type: ignore[no-untyped-call]  # torch has no types for it
     return mixed.view(batch, heads, time, -1).to(query.dtype)
@@ -131,7 +133,7 @@ class _Chunked(torch.autograd.Function):
         for these, queries in blocks.of_queries(query, key.shape[1]):
             outer = gradient[these, queries]
             for keys in blocks.of_keys(queries, query.shape[1], key.shape[1]):
-                weights = scores.block(these, queries, keys, shift=log_sums[these, queries]).exp_()
+                weights = scores.block(these, queries, keys, shift=log_sums[these, queries]).exp2_()
                 found.add(these, queries, keys, weights, outer, means[these, queries])
         return found.query, found.key, found.value, None, found.bias, None
 
@@ -152,27 +154,27 @@ def _mix_block(
     for these in keys:
         block = scores.block(rows, queries, these)
         higher = torch.maximum(largest, block.amax(dim=-1, keepdim=True))
-        shrink = largest.sub_(higher).exp_()
+        shrink = largest.sub_(higher).exp2_()
         largest = higher
-        block.sub_(largest).exp_()
+        block.sub_(largest).exp2_()
         total.mul_(shrink).add_(block.sum(dim=-1, keepdim=True))
         collected.mul_(shrink)
         torch.baddbmm(collected, block, value[rows, these], out=collected)
     torch.div(collected, total, out=mixed)
-    torch.add(largest, total.log_(), out=log_sums)
+    torch.add(largest, total.log2_(), out=log_sums)
     blind = largest < hidden_score(largest.dtype) / 2
     mixed.masked_fill_(blind, 0.0)
     log_sums.masked_fill_(blind, math.inf)  # so that a blind query's weights are 0 in the gradient
 
 
 class _Scores:
-    """Fills one storage with the scores of a block, again and again."""
+    """Fills one storage with the scores of a block in bits, again and again; a bias comes in bits."""
 
     def __init__(
         self, query: Tensor, key: Tensor, push: Tensor | None, bias: Tensor | None, causal: bool
     ) -> None:
         self.query, self.key, self.push, self.bias, self.causal = query, key, push, bias, causal
-        self.scale = 1 / math.sqrt(query.shape[-1])
+        self.scale = BITS / math.sqrt(query.shape[-1])
         self.storage = query.new_empty(0)
 
     def block(self, rows: slice, queries: slice, keys: slice, shift: Tensor | None = None) -> Tensor:
@@ -227,7 +229,7 @@ class _Gradients:
         torch.baddbmm(-means, outer, value[rows, keys].transpose(1, 2), out=scores)
         scores.mul_(weights)
         if self.bias is not None:
-            self.bias[:, queries, keys].index_add_(0, _heads_of(rows, self.bias), scores)
+            self.bias[:, queries, keys].index_add_(0, _heads_of(rows, self.bias), scores, alpha=NATS)
         into = self.query[rows, queries]
         torch.baddbmm(into, scores, key[rows, keys], alpha=self.scale, out=into)
         into = self.key[rows, keys]

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from implementations.on_torch.causal_product import smallest_normaliser
 from implementations.on_torch.feature_attention import FeatureAttention, attend_by_features
 
 
@@ -53,7 +54,12 @@ class _EluPlusOne(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (features,) = ctx.saved_tensors
         slope: Tensor = features.clamp(max=1.0)
-        return gradients[0] * slope
+        return slope.mul_(gradients[0])
+
+
+def _by_tokens(heads: Tensor) -> Tensor:
+    """``[batch, heads, time, width]`` to ``[batch, time, heads * width]``, a view of what lies by tokens."""
+    return heads.transpose(1, 2).flatten(2)
 
 
 def _hidden(features: Tensor, padding: Tensor | None) -> Tensor:
@@ -62,6 +68,42 @@ def _hidden(features: Tensor, padding: Tensor | None) -> Tensor:
 
 class Linear(FeatureAttention):
     """Linear attention with the standard projections, and its recurrent form for decoding."""
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch time width"],
+        context: Float[Tensor, "batch source width"] | None = None,
+        padding: Bool[Tensor, "batch source"] | None = None,
+    ) -> Float[Tensor, "batch time width"]:
+        """`query` attends to `context`, or to itself; `padding` is True where a real source token stands.
+
+        Raises ValueError for tokens of another width and for a padding that does not fit the source.
+        """
+        source = query if context is None else context
+        self._check(query, source, padding)
+        if self.causal or not self._pays_to_fold(query, source):
+            return super().forward(query, context, padding)
+        key = self._keys(source)
+        features = self.key_features(key, 0, padding, causal=False)
+        return self._recall_folded(self.query_features(self._queries(query), 0), features, source)
+
+    def _pays_to_fold(self, query: Tensor, source: Tensor) -> bool:
+        """In half precision it never does: sums over all tokens would be rounded twice."""
+        half = torch.finfo(query.dtype).bits < 32 or torch.is_autocast_enabled(query.device.type)
+        return not half and query.shape[1] + source.shape[1] > 2 * self.width
+
+    def _recall_folded(self, query: Tensor, key: Tensor, source: Tensor) -> Tensor:
+        """The layer's answer from features of queries and keys, and from tokens without a map of values."""
+        total = key.sum(dim=-2)
+        normaliser = (query @ total.unsqueeze(-1)).clamp(min=smallest_normaliser(query.dtype))
+        sums = (_by_tokens(key).mT @ source).unflatten(1, (self.heads, self.head_width))
+        value_map = self.value.weight.unflatten(0, (self.heads, self.head_width))
+        value_bias = self.value.bias.view(self.heads, 1, self.head_width)
+        state = sums @ value_map.mT + total.unsqueeze(-1) * value_bias
+        output_map = self.output.weight.t().unflatten(0, (self.heads, self.head_width))
+        # Times the reciprocal: the gradient of a quotient goes through all tokens twice as often.
+        weights = _by_tokens(query * normaliser.reciprocal())
+        return torch.baddbmm(self.output.bias, weights, (state @ output_map).flatten(1, 2))
 
     def feature_count(self) -> int:
         """A feature a channel."""

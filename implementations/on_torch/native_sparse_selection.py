@@ -3,7 +3,8 @@
 Gathering the keys of each query would move `choices * size` of them for every token. It is turned round:
 the (query, block) pairs are sorted by block and cut into tiles of queries that share their block, so that
 a pair moves one query, and each tile is a plain product. A query's answers from its blocks are then
-merged by their maxima and sums. The backward pass computes the scores again.
+merged by their maxima and sums. The backward pass computes the scores again. Exponentials are to base 2
+(`base_two`), of scores in bits.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
+
+from implementations.on_torch.base_two import BITS, NATS
 
 TILE = 64
 PAIRS_AT_ONCE = 2**17
@@ -36,7 +39,7 @@ def attend_to_selected(
     real = query.new_ones(batch, length, dtype=torch.bool) if padding is None else padding
     real = functional.pad(real, (0, -length % size)).repeat_interleave(heads, dim=0)
     key, value = (functional.pad(part, (0, 0, 0, -length % size)).contiguous() for part in (key, value))
-    rows = (part.flatten(0, 1) for part in (query, key, value, choice))
+    rows = (part.flatten(0, 1) for part in (query * BITS, key, value, choice))
     mixed: Tensor = _Selected.apply(*rows, real, size, causal)  # type: ignore[no-untyped-call]  # torch has no types for it
     return mixed.view_as(query)
 
@@ -62,17 +65,17 @@ class _Selected(torch.autograd.Function):
             tiles = _tiles(choice[rows], key.shape[1] // size)
             scores = _scores(query[rows], key[rows], real[rows], tiles, size, causal)
             peak = scores.amax(dim=-1, keepdim=True).clamp_(min=torch.finfo(wide).min)
-            weights = scores.sub_(peak).exp_()
+            weights = scores.sub_(peak).exp2_()
             sums = weights.sum(dim=-1, keepdim=True)
             found = weights.to(value.dtype) @ _blocks(value[rows], size)[tiles.block]
             peak = tiles.of_pairs(peak).masked_fill(~tiles.exists, -torch.inf)
             largest = peak.amax(dim=2, keepdim=True).clamp_(min=torch.finfo(wide).min)
-            share = (peak - largest).exp_()
+            share = (peak - largest).exp2_()
             total = (share * tiles.of_pairs(sums)).sum(dim=2)
             seen = total > 0
             mean = (share * tiles.of_pairs(found)).sum(dim=2) / torch.where(seen, total, 1.0)
             mixed[rows] = mean.to(mixed.dtype)
-            normaliser[rows] = torch.where(seen, largest[:, :, 0] + total.log(), torch.inf)
+            normaliser[rows] = torch.where(seen, largest[:, :, 0] + total.log2(), torch.inf)
         ctx.save_for_backward(query, key, value, choice, real, mixed, normaliser)
         ctx.size, ctx.causal = size, causal
         return mixed
@@ -86,11 +89,11 @@ class _Selected(torch.autograd.Function):
         for rows in _parts(choice):
             tiles = _tiles(choice[rows], key.shape[1] // ctx.size)
             scores = _scores(query[rows], key[rows], real[rows], tiles, ctx.size, ctx.causal)
-            weights = scores.sub_(tiles.of_queries(normaliser[rows])).exp_().to(value.dtype)
+            weights = scores.sub_(tiles.of_queries(normaliser[rows])).exp2_().to(value.dtype)
             coming = tiles.of_queries(upstream[rows])
             _blocks(of_value[rows], ctx.size).index_add_(0, tiles.block, weights.mT @ coming)
             of_scores = coming @ _blocks(value[rows], ctx.size)[tiles.block].mT
-            of_scores = of_scores.sub_(tiles.of_queries(share[rows])).mul_(weights)
+            of_scores = of_scores.sub_(tiles.of_queries(share[rows])).mul_(weights).mul_(NATS)
             found = tiles.of_pairs(of_scores @ _blocks(key[rows], ctx.size)[tiles.block])
             of_query[rows] = found.masked_fill(~tiles.exists, 0.0).sum(dim=2)
             of_scores = of_scores.mT @ tiles.of_queries(query[rows])

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from implementations.on_torch.base_two import BITS
 from implementations.on_torch.feature_attention import FeatureAttention
 from implementations.on_torch.projected import LayerSettings
 from implementations.random_features import draw_orthogonal_features
@@ -62,7 +63,7 @@ class Performer(FeatureAttention):
         """Each query's features, divided by the largest of them; its position does not matter."""
         exponents = query @ self._scaled()
         largest = exponents.detach().amax(dim=-1, keepdim=True)
-        return exponents.sub_(largest).exp_()
+        return exponents.sub_(largest).exp2_()
 
     def key_features(
         self,
@@ -73,18 +74,19 @@ class Performer(FeatureAttention):
         causal: bool,
     ) -> Float[Tensor, "batch heads source features"]:
         """The keys' features, divided by the largest of all keys unless `causal`; zero for a padded key."""
-        halved_square = key.square().sum(dim=-1, keepdim=True) / (2 * math.sqrt(self.head_width))
+        halved_square = key.square().sum(dim=-1, keepdim=True) * (BITS / (2 * math.sqrt(self.head_width)))
         exponents = (key @ self._scaled()).sub_(halved_square)
         if padding is not None:
             exponents = exponents.masked_fill_(~padding[:, None, :, None], -math.inf)
         limits = torch.finfo(exponents.dtype)
         if causal:
-            return exponents.clamp_(max=math.log(limits.max) / 2).exp_()
+            return exponents.clamp_(max=math.log2(limits.max) / 2).exp2_()
         largest = exponents.detach().amax(dim=(-2, -1), keepdim=True).clamp(min=limits.min)
-        return exponents.sub_(largest).exp_()
+        return exponents.sub_(largest).exp2_()
 
     def _scaled(self) -> Tensor:
-        scaled: Tensor = self.features / self.head_width**0.25
+        """The features for exponents in bits: exponentials are to base 2 (`base_two`)."""
+        scaled: Tensor = self.features * (BITS / self.head_width**0.25)
         return scaled
 
 

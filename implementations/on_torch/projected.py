@@ -175,10 +175,13 @@ class AttentionLayer(nn.Module):
         return rotate(query, first) if self.rotary else query
 
     def _remembered(self, tokens: Tensor, padding: Tensor | None, first: int = 0) -> Memory:
+        return self._keys(tokens, first), self._split(self.value(tokens)), padding
+
+    def _keys(self, tokens: Tensor, first: int = 0) -> Tensor:
         key = self._split(self.key(tokens))
         if self.key_norm is not None:
             key = self.key_norm(key)
-        return rotate(key, first) if self.rotary else key, self._split(self.value(tokens)), padding
+        return rotate(key, first) if self.rotary else key
 
     def _attend(self, query: Tensor, memory: Memory, *, causal: bool, first: int = 0) -> Tensor:
         key, value, padding = memory

@@ -39,7 +39,7 @@ from implementations.on_torch.recurrent_layer import (
 )
 from implementations.on_torch.relative_positions import rotate
 
-CHUNK = 128
+CHUNK = 64
 
 
 class Retention(RecurrentLayer):
@@ -85,8 +85,8 @@ def retain(
 ]:
     """Sums of gamma^(n-m) (q_n . k_m) v_m over m <= n, and the state after the last token.
 
-    In a chunk gamma^(n-m) is split into gamma^n and gamma^-m, at most (32 / 31)^chunk, which is 58 for the
-    usual 128. Raises ValueError for a chunk whose powers would overflow.
+    In a chunk gamma^(n-m) is split into gamma^n and gamma^-m, at most (32 / 31)^chunk, which is 8 for the
+    usual 64. Raises ValueError for a chunk whose powers would overflow.
     """
     if not 1 <= chunk <= 1024:
         raise ValueError(f"chunk must be 1 to 1024 tokens, got {chunk}")
@@ -97,7 +97,7 @@ def retain(
     falling = powers.to(query.dtype)[:, None, :, None]
     rising = (1 / powers).to(query.dtype)[:, None, :, None]
     queries, keys, values = chunked(query, size) * falling, chunked(key, size) * rising, chunked(value, size)
-    mixed = (queries @ keys.transpose(-2, -1)).tril() @ values
+    mixed = (queries @ keys.transpose(-2, -1)).tril_() @ values
     last, whole = ((rates**power).to(query.dtype)[None, :, None, :, None] for power in (size - 1, size))
     before, after = carried_by_decay(whole, last * (keys.transpose(-2, -1) @ values))
     if length > size:

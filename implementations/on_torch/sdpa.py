@@ -8,7 +8,8 @@ Time n^2 d, memory n d: the scores live in tiles with a running maximum and sum.
 Torch takes either its causal flag or a mask. To have both without a mask of n x n entries, hidden keys
 are pushed down by one more channel: queries hold 1 there, hidden keys a very negative number. Keys and
 values may have fewer heads than queries: head h then reads those of head h // (heads / key_heads), which
-the fused kernel does without repeating them.
+the fused kernel does without repeating them. Its gradient on a CPU works on a head of keys a thread: with
+fewer of them than threads, training repeats them, or threads would stand idle.
 """
 
 import math
@@ -83,6 +84,8 @@ def _arguments(
     query: Tensor, key: Tensor, value: Tensor, *, causal: bool, padding: Tensor | None, bias: Tensor | None
 ) -> tuple[tuple[Tensor, Tensor, Tensor], dict[str, Any]]:
     """What torch's kernel is called with, so that keys that are hidden stay hidden."""
+    if _leaves_threads_idle(query, key, value):
+        key, value = (_repeated(part, query.shape[1]) for part in (key, value))
     grouped = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
     if bias is not None:
         # One head of each: who is seen is the same for all, and there may be fewer of keys.
@@ -98,6 +101,20 @@ def _arguments(
     # A mask without any True makes the kernel's gradient undefined: such rows see all, and are zeroed.
     seen = padding | ~padding.any(dim=-1, keepdim=True)
     return (query, key, value), {"attn_mask": seen[:, None, None, :], **grouped}
+
+
+def _leaves_threads_idle(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Whether a gradient will be taken with fewer heads of keys than there are threads to work on them."""
+    if query.shape[1] == key.shape[1] or query.device.type != "cpu" or not torch.is_grad_enabled():
+        return False
+    differentiated = query.requires_grad or key.requires_grad or value.requires_grad
+    return differentiated and key.shape[0] * key.shape[1] < torch.get_num_threads()
+
+
+def _repeated(part: Tensor, heads: int) -> Tensor:
+    """Each head as often as queries read it, a view where there is but one."""
+    times = heads // part.shape[1]
+    return part[:, :, None].expand(-1, -1, times, -1, -1).flatten(1, 2)
 
 
 def _pushed(query: Tensor, key: Tensor, value: Tensor, padding: Tensor) -> tuple[Tensor, Tensor, Tensor]:

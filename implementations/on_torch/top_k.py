@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from implementations.on_torch.base_two import BITS
 from implementations.on_torch.query_blocks import attend_in_blocks
 
 
@@ -41,20 +42,21 @@ def attend(
 
 
 class _LargestScores:
-    scale = 1.0
+    scale = BITS  # exponentials are to base 2, see `base_two`
 
     def __init__(self, count: int) -> None:
         self.count = count
 
     def weigh(self, scores: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         cut = _cut(scores, self.count)
-        scores = scores.masked_fill_(scores < cut, -torch.inf)
-        normaliser = torch.logsumexp(scores, dim=-1, keepdim=True)
-        return scores.sub_(normaliser).exp_(), torch.cat((cut, normaliser), dim=-1)
+        largest = scores.amax(dim=-1, keepdim=True)
+        weights = scores.masked_fill_(scores < cut, -torch.inf).sub_(largest).exp2_()
+        total = weights.sum(dim=-1, keepdim=True)
+        return weights.div_(total), torch.cat((cut, largest + total.log2()), dim=-1)
 
     def weigh_again(self, scores: Tensor, kept: Tensor) -> Tensor:
         scores = scores.masked_fill_(scores < kept[..., :1], -torch.inf)
-        return scores.sub_(kept[..., 1:]).exp_()
+        return scores.sub_(kept[..., 1:]).exp2_()
 
     def gradient(self, weights: Tensor, of_weights: Tensor) -> Tensor:
         """That of softmax."""
