@@ -11,14 +11,12 @@ none. Departure: sinusoidal rows end at `max_length` as learned ones do, where t
 from typing import Any
 
 import keras
-import numpy as np
 from jaxtyping import Float
 from keras import ops
 
 from bench.schema import POSITIONS
 from implementations.on_keras.keras_types import Layer, Tensor
-
-BASE = 10_000.0
+from implementations.positions import sinusoids
 
 
 @keras.saving.register_keras_serializable(package="attnbench")
@@ -66,7 +64,7 @@ class SinusoidalPositions(_Rows):
 
     def __init__(self, length: int, width: int, **keras_settings: Any) -> None:
         super().__init__(length, width, **keras_settings)
-        self._sinusoids = sinusoids(length, width)
+        self._sinusoids = sinusoids(length, width).astype("float32")
 
     def _rows(self) -> Any:
         return ops.convert_to_tensor(self._sinusoids)
@@ -97,10 +95,3 @@ def build_positions(name: str, max_length: int | None, width: int) -> Layer:
     if max_length is None:
         raise ValueError(f"{name} positions need a max_length, got None")
     return (Positions if name == "learned" else SinusoidalPositions)(max_length, width)
-
-
-def sinusoids(length: int, width: int) -> Float[np.ndarray, "length width"]:
-    """The rows of the first `length` positions; with an odd width the last sine has no cosine."""
-    angles = np.arange(length)[:, None] * BASE ** (-np.arange(0, width, 2) / width)
-    pairs = np.stack((np.sin(angles), np.cos(angles)), axis=-1)
-    return pairs.reshape(length, -1)[:, :width].astype("float32")

@@ -17,9 +17,7 @@ from keras import ops
 
 from implementations.on_keras.keras_types import Layer, Shape, Tensor
 from implementations.on_keras.precision import at_least_float32
-
-ROTARY_BASE = 10_000.0
-BUCKETS, FARTHEST = 32, 128
+from implementations.positions import ROTARY_BASE, T5_BUCKETS, T5_FARTHEST, alibi_slopes, rotary_pairs
 
 
 def rotate(
@@ -30,17 +28,16 @@ def rotate(
     Raises ValueError for an odd head width, whose last channel has no partner.
     """
     width = int(tokens.shape[-1])
-    if width % 2:
-        raise ValueError(f"rotary positions need an even head width, got {width}")
+    pairs = rotary_pairs(width)
     # Angles of late positions need at least the digits of float32.
     dtype = at_least_float32(tokens.dtype)
     positions = ops.cast(ops.arange(ops.shape(tokens)[2]) + first, dtype)
     frequencies = ops.convert_to_tensor(
-        [ROTARY_BASE ** (-2 * channel / width) for channel in range(width // 2)], dtype=dtype
+        [ROTARY_BASE ** (-2 * channel / width) for channel in range(pairs)], dtype=dtype
     )
     angles = positions[:, None] * frequencies
     cosine, sine = (ops.cast(part, tokens.dtype) for part in (ops.cos(angles), ops.sin(angles)))
-    left, right = tokens[..., : width // 2], tokens[..., width // 2 :]
+    left, right = tokens[..., :pairs], tokens[..., pairs:]
     return ops.concatenate([left * cosine - right * sine, right * cosine + left * sine], axis=-1)
 
 
@@ -58,15 +55,6 @@ class Alibi(Layer):
         return -(slopes[:, None, None] * distance)[None]
 
 
-def alibi_slopes(heads: int) -> list[float]:
-    """The paper's slopes: 2^(-8 h / H) for a power of two; else those of the next lower and of every
-    other one of the next higher power."""
-    lower = 2 ** math.floor(math.log2(heads))
-    slopes = [2 ** (-8 * (head + 1) / lower) for head in range(lower)]
-    between = [2 ** (-4 * (head + 1) / lower) for head in range(0, 2 * (heads - lower), 2)]
-    return slopes + between
-
-
 class T5Buckets(Layer):
     """A learned number for each head and bucket of distances; far ones share a bucket."""
 
@@ -77,7 +65,7 @@ class T5Buckets(Layer):
 
     def build(self, *shapes: Shape) -> None:
         """Make the table, which no shape decides."""
-        self.table = self.add_weight(shape=(BUCKETS, self._heads), initializer="zeros", name="table")
+        self.table = self.add_weight(shape=(T5_BUCKETS, self._heads), initializer="zeros", name="table")
 
     def call(self, queries: Tensor, keys: Tensor) -> Float[Tensor, "1 heads time source"]:
         """What is added to the scores of queries and keys at these positions, each ``[length]``."""
@@ -87,13 +75,13 @@ class T5Buckets(Layer):
 
 def t5_bucket(offset: Tensor, *, causal: bool) -> Tensor:
     """The bucket of key position minus query position: one each for the near, logarithmic beyond."""
-    buckets, first = BUCKETS, ops.zeros_like(offset)
+    buckets, first = T5_BUCKETS, ops.zeros_like(offset)
     if not causal:
         buckets //= 2
         first = ops.cast(offset > 0, offset.dtype) * buckets
     distance = ops.maximum(-offset, 0) if causal else ops.abs(offset)
     near = buckets // 2
     relative = ops.cast(ops.maximum(distance, 1), "float64") / near
-    growth = ops.log(relative) / math.log(FARTHEST / near)
+    growth = ops.log(relative) / math.log(T5_FARTHEST / near)
     far = ops.minimum(near + ops.cast(growth * (buckets - near), offset.dtype), buckets - 1)
     return first + ops.where(distance < near, distance, far)

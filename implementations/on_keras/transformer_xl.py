@@ -26,8 +26,7 @@ from implementations.on_keras.layer_interface import require_equal_lengths, requ
 from implementations.on_keras.precision import at_least_float32
 from implementations.on_keras.projected import AttentionLayer
 from implementations.on_keras.visibility import HIDDEN_SCORE, sees_any_key, softmax_over_keys
-
-LONGEST_WAVE = 10_000.0
+from implementations.positions import LONGEST_WAVE
 
 
 class RelativeCache(NamedTuple):

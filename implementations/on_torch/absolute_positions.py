@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from bench.schema import POSITIONS
 from implementations.on_torch.dense import Table
-
-BASE = 10_000.0
+from implementations.positions import sinusoids
 
 
 class NoPositions(nn.Module):
@@ -35,7 +34,8 @@ class SinusoidalPositions(nn.Module):
 
     def __init__(self, max_length: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("rows", sinusoids(max_length, width), persistent=False)
+        rows = torch.tensor(sinusoids(max_length, width), dtype=torch.get_default_dtype())
+        self.register_buffer("rows", rows, persistent=False)
 
     def forward(
         self, tokens: Float[Tensor, "batch time width"], first: int = 0
@@ -64,14 +64,6 @@ def build_positions(name: str, max_length: int, width: int) -> nn.Module:
     if name == "learned":
         return Positions(max_length, width)
     return SinusoidalPositions(max_length, width) if name == "sinusoidal" else NoPositions()
-
-
-def sinusoids(length: int, width: int) -> Float[Tensor, "length width"]:
-    """The rows of the first `length` positions; with an odd width the last sine has no cosine."""
-    frequencies = BASE ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-    angles = torch.arange(length, dtype=torch.float64)[:, None] * frequencies
-    pairs = torch.stack((angles.sin(), angles.cos()), dim=-1)
-    return pairs.flatten(1)[:, :width].to(torch.get_default_dtype())
 
 
 def _rows_at(rows: Tensor, first: int, length: int) -> Tensor:

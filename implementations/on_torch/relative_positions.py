@@ -16,8 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-ROTARY_BASE = 10_000.0
-BUCKETS, FARTHEST = 32, 128
+from implementations.positions import ROTARY_BASE, T5_BUCKETS, T5_FARTHEST, alibi_slopes, rotary_pairs
 
 
 def rotate(
@@ -28,13 +27,12 @@ def rotate(
     Raises ValueError for an odd head width, whose last channel has no partner.
     """
     time, width = tokens.shape[-2:]
-    if width % 2:
-        raise ValueError(f"rotary positions need an even head width, got {width}")
-    channels = torch.arange(width // 2, device=tokens.device, dtype=torch.float64)
+    pairs = rotary_pairs(width)
+    channels = torch.arange(pairs, device=tokens.device, dtype=torch.float64)
     positions = torch.arange(first, first + time, device=tokens.device, dtype=torch.float64)
     angles = positions[:, None] * ROTARY_BASE ** (-2 * channels / width)
     cosine, sine = angles.cos().to(tokens.dtype), angles.sin().to(tokens.dtype)
-    left, right = tokens[..., : width // 2], tokens[..., width // 2 :]
+    left, right = tokens[..., :pairs], tokens[..., pairs:]
     return torch.cat((left * cosine - right * sine, right * cosine + left * sine), dim=-1)
 
 
@@ -52,22 +50,13 @@ class Alibi(nn.Module):
         return -(slopes[:, None, None] * distance)[None]
 
 
-def alibi_slopes(heads: int) -> list[float]:
-    """The paper's slopes: 2^(-8 h / H) for a power of two; else those of the next lower and of every
-    other one of the next higher power."""
-    lower = 2 ** math.floor(math.log2(heads))
-    slopes = [2 ** (-8 * (head + 1) / lower) for head in range(lower)]
-    between = [2 ** (-4 * (head + 1) / lower) for head in range(0, 2 * (heads - lower), 2)]
-    return slopes + between
-
-
 class T5Buckets(nn.Module):
     """A learned number for each head and bucket of distances; far ones share a bucket."""
 
     def __init__(self, heads: int, *, causal: bool) -> None:
         super().__init__()
         self.causal = causal
-        self.table = nn.Parameter(torch.zeros(BUCKETS, heads))
+        self.table = nn.Parameter(torch.zeros(T5_BUCKETS, heads))
 
     def forward(self, queries: Tensor, keys: Tensor) -> Float[Tensor, "1 heads time source"]:
         """What is added to the scores of queries and keys at these positions, each ``[length]``."""
@@ -77,12 +66,12 @@ class T5Buckets(nn.Module):
 
 def t5_bucket(offset: Tensor, *, causal: bool) -> Tensor:
     """The bucket of key position minus query position: one each for the near, logarithmic beyond."""
-    buckets, first = (BUCKETS, torch.zeros_like(offset))
+    buckets, first = T5_BUCKETS, torch.zeros_like(offset)
     if not causal:
         buckets //= 2
         first = (offset > 0) * buckets
     distance = (-offset).clamp(min=0) if causal else offset.abs()
     near = buckets // 2
-    growth = torch.log(distance.clamp(min=1).double() / near) / math.log(FARTHEST / near)
+    growth = torch.log(distance.clamp(min=1).double() / near) / math.log(T5_FARTHEST / near)
     far = (near + (growth * (buckets - near)).long()).clamp(max=buckets - 1)
     return first + torch.where(distance < near, distance, far)

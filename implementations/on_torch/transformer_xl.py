@@ -25,8 +25,7 @@ from implementations.on_torch.decoding import KeyValueCache, State
 from implementations.on_torch.dense import Dense
 from implementations.on_torch.projected import AttentionLayer, LayerSettings
 from implementations.on_torch.visibility import hidden_score, require_equal_lengths, sees_any_key
-
-LONGEST_WAVE = 10_000.0
+from implementations.positions import LONGEST_WAVE
 
 
 class RelativeCache(NamedTuple):
