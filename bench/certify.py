@@ -13,7 +13,6 @@ from bench.candidates import ADMITTING
 from bench.schema import Measurement
 from bench.store import read_run
 
-FAILED = 1
 TOLD = ("ulps_", "exponent_", "distance_", "state_bytes_")
 
 
@@ -38,8 +37,9 @@ def _certificate(implementation: str, rows: Iterable[Measurement]) -> dict[str, 
     }
 
 
-def print_certificates(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+def print_certificates(found: Sequence[Mapping[str, Any]]) -> None:
     """A line an implementation; below it each property that fails or could not be checked, and why."""
+    console = Console(highlight=False)
     for certificate in found:
         failed, unchecked = certificate["failed"], certificate["not_checked"]
         word, colour = ("fails", "red") if failed else ("holds", "green")

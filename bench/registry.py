@@ -10,7 +10,7 @@ reported as such and costs nothing but itself.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
@@ -49,7 +49,7 @@ class Registry:
         }
 
 
-def choose(kind: str, asked: Iterable[str], known: Mapping[str, Any]) -> list[str]:
+def choose(kind: str, asked: Iterable[str], known: Collection[str]) -> list[str]:
     """The asked names, each once; raises UnknownNameError with a suggestion for one that is not known."""
     chosen = list(dict.fromkeys(asked))
     for name in chosen:

@@ -1,21 +1,34 @@
-"""What the command line prints: lists, and the verdict table of a finished report."""
+"""What the command line prints: lists, the verdict table of a finished report, or one JSON document."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench import wire
 from bench.registry import Registry
 from bench.schema import Variant
 
 NAME_WIDTH, CELL_WIDTH = 24, 17
 ROOM_FOR_COSTS = 120
 COLOURS = {"better": "green", "worse": "red", "same": "blue", "undecided": "yellow"}
+
+
+def print_json(document: object) -> None:
+    """One JSON document and nothing else."""
+    typer.echo(wire.pretty(document).decode(), nl=False)
+
+
+def print_list(kind: str, registry: Registry) -> None:
+    """The rows of one kind, as wide as the screen allows."""
+    console = Console(highlight=False)
+    console.print(list_table(kind, registry, console.width))
 
 
 def _table(*columns: str) -> Table:

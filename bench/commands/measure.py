@@ -1,0 +1,141 @@
+"""The commands that measure: `compare`, `run`, `certify` and `resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.candidates import ADMITTING
+from bench.exits import DONE, FAILED, NOT_MEASURED, refuse
+from bench.options import (
+    Causal,
+    Device,
+    Dtype,
+    Extra,
+    Jobs,
+    Json,
+    Lengths,
+    ModelNames,
+    Normalisation,
+    On,
+    Out,
+    Peers,
+    PhaseNames,
+    Positions,
+    ProfileOption,
+    Quiet,
+    Seed,
+    SuiteNames,
+    TaskNames,
+    Threads,
+    Variants,
+)
+from bench.request import lengths_of, split
+from bench.schema import Request
+
+
+def measuring(*, report: bool) -> Callable[..., None]:
+    """The command that measures: with a report it is `compare`, without one `run`."""
+
+    def command(
+        variants: Variants = None,
+        extra: Extra = None,
+        on: On = "torch,keras",
+        suite: SuiteNames = None,
+        task: TaskNames = None,
+        phase: PhaseNames = None,
+        model: ModelNames = None,
+        profile: ProfileOption = "quick",
+        lengths: Lengths = "",
+        seed: Seed = 0,
+        device: Device = "cpu",
+        threads: Threads = 0,
+        jobs: Jobs = 0,
+        peers: Peers = False,
+        causal: Causal = False,
+        dtype: Dtype = "",
+        positions: Positions = "",
+        normalisation: Normalisation = "",
+        out: Out = None,
+        quiet: Quiet = False,
+        as_json: Json = False,
+    ) -> None:
+        from bench.attend import begin, carry_out
+
+        asked = Request(
+            variants=tuple(variants or ()),
+            extra=tuple(extra or ()),
+            frameworks=split(on),
+            suites=tuple(suite or ()),
+            tasks=tuple(task or ()),
+            phases=tuple(phase or ()),
+            models=tuple(model or ()),
+            lengths=lengths_of(lengths),
+            profile=profile,
+            seed=seed,
+            device=device,
+            threads=threads,
+            jobs=jobs,
+            peers=peers,
+            causal=causal,
+            dtype=dtype,
+            positions=positions,
+            normalisation=normalisation,
+        )
+        path = begin(asked, out, profile)
+        carry_out(path, quiet=quiet, as_json=as_json, report=report)
+
+    return command
+
+
+def certify(
+    variants: Variants = None,
+    extra: Extra = None,
+    on: On = "torch,keras",
+    peers: Peers = False,
+    jobs: Jobs = 0,
+    out: Out = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Prove that variants are what their names say; exit code 1 when a property fails."""
+    from bench.attend import begin, measure
+    from bench.certify import certificates, print_certificates
+    from bench.tables import print_json
+
+    asked = Request(
+        variants=tuple(variants or ()),
+        extra=tuple(extra or ()),
+        frameworks=split(on),
+        suites=(ADMITTING,),
+        jobs=jobs,
+        peers=peers,
+    )
+    path = begin(asked, out, ADMITTING)
+    missing = measure(path, quiet=quiet or as_json, report=False)
+    found = certificates(path)
+    if as_json:
+        print_json({"path": str(path), "certificates": found})
+    elif not quiet:
+        print_certificates(found)
+    refuted = any(certificate["failed"] for certificate in found)
+    raise typer.Exit(FAILED if refuted else NOT_MEASURED if missing else DONE)
+
+
+def resume(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run where it stopped."""
+    from bench.attend import carry_out
+    from bench.store import StoreError, read_manifest
+
+    try:
+        read_manifest(path)
+    except StoreError as error:
+        refuse(str(error))
+    carry_out(path, quiet=quiet, as_json=as_json, report=True)
