@@ -1,0 +1,64 @@
+"""The work that variants are compared on: fixed work on made-up data, and tasks to be learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench.schema.validation import require
+from bench.schema.words import Options, Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Fixed work on made-up data: everything a timing or a memory figure depends on.
+
+    `compiled` asks for `torch.compile` or Keras's `jit_compile`, `autocast` names a dtype that products are
+    taken in while weights stay in `dtype`, `checkpointing` computes activations again in the backward pass.
+    """
+
+    name: str
+    architecture: str
+    phase: Phase
+    batch: int
+    query_length: int
+    key_length: int
+    width: int
+    heads: int
+    dtype: str = "float32"
+    causal: bool = False
+    seed: int = 0
+    scales: bool = True
+    settings: Options = field(default_factory=dict)
+    compiled: bool = False
+    autocast: str = ""
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "query_length", "key_length", "width", "heads"):
+            require(getattr(self, name) >= 1, f"{self.name}: {name} must be at least 1")
+        require(self.width % self.heads == 0, f"{self.name}: heads must divide width")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Real or generated data, a model with a head, a training budget and a score.
+
+    `target` is ``"module:load"``, a callable ``load(task) -> TaskData`` (see `suites.tasks.data`).
+    `variant_options` sets options that only make sense beside the task's length (a window).
+    """
+
+    name: str
+    title: str
+    architecture: str
+    target: str
+    metric: str
+    width: int
+    heads: int
+    max_length: int
+    batch: int
+    steps: int
+    learning_rate: float
+    settings: Options = field(default_factory=dict)
+    variant_options: Mapping[str, Options] = field(default_factory=dict)
+    baselines: Mapping[str, str] = field(default_factory=dict)
