@@ -19,7 +19,7 @@ from implementations.families import (
     scores,
     sparse,
 )
-from implementations.families.places import KERAS, TORCH
+from implementations.families.places import KERAS, TORCH, on_both
 
 _FAMILIES = (
     exact,
@@ -38,37 +38,33 @@ VARIANTS: tuple[Variant, ...] = tuple(row for family in _FAMILIES for row in fam
 _PACKAGES = {"torch": TORCH, "keras": KERAS}
 
 
-def _targets(name: str) -> dict[str, str]:
-    return {"torch": f"{TORCH}.{name}", "keras": f"{KERAS}.{name}"}
-
-
 ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(
-        name="layer", title="One attention layer", targets=_targets("layer:build_layer"), packages=_PACKAGES
+        name="layer", title="One attention layer", targets=on_both("layer:build_layer"), packages=_PACKAGES
     ),
     Architecture(
         name="encoder",
         title="Transformer encoder",
-        targets=_targets("encoder:build_encoder"),
+        targets=on_both("encoder:build_encoder"),
         packages=_PACKAGES,
     ),
     Architecture(
         name="text_classifier",
         title="Text classifier: embedding, encoder, mean, linear",
         token_numbers=True,
-        targets=_targets("classifiers:build_text_classifier"),
+        targets=on_both("classifiers:build_text_classifier"),
         packages=_PACKAGES,
     ),
     Architecture(
         name="patch_classifier",
         title="Image classifier over patches: linear embedding, encoder, mean, linear",
-        targets=_targets("classifiers:build_patch_classifier"),
+        targets=on_both("classifiers:build_patch_classifier"),
         packages=_PACKAGES,
     ),
     Architecture(
         name="vision_classifier",
         title="Image classifier (ViT-shaped): patches, encoder, mean, linear",
-        targets=_targets("vision_classifier:build_vision_classifier"),
+        targets=on_both("vision_classifier:build_vision_classifier"),
         packages=_PACKAGES,
     ),
     Architecture(
@@ -77,7 +73,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         needs_causal=True,
         token_numbers=True,
         decodes=True,
-        targets=_targets("language_model:build_causal_lm"),
+        targets=on_both("language_model:build_causal_lm"),
         packages=_PACKAGES,
     ),
     Architecture(
@@ -86,7 +82,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         needs_causal=True,
         token_numbers=True,
         decodes=True,
-        targets=_targets("transformer_xl_model:build_transformer_xl_lm"),
+        targets=on_both("transformer_xl_model:build_transformer_xl_lm"),
         packages=_PACKAGES,
     ),
     Architecture(
@@ -96,14 +92,14 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         needs_causal=True,
         token_numbers=True,
         decodes=True,
-        targets=_targets("encoder_decoder:build_encoder_decoder"),
+        targets=on_both("encoder_decoder:build_encoder_decoder"),
         packages=_PACKAGES,
     ),
     Architecture(
         name="image_generator",
         title="Image generator: encoder and decoder to colours",
         needs_cross_attention=True,
-        targets=_targets("image_generator:build_image_generator"),
+        targets=on_both("image_generator:build_image_generator"),
         packages=_PACKAGES,
     ),
 )

@@ -1,11 +1,22 @@
 """Keys that content chooses."""
 
-from bench.schema import RELATIVE_POSITIONS, Variant
-from implementations.families.places import DEFINITIONS, KERAS, TORCH
+from functools import partial
 
-TOP_K = Variant(
-    name="top_k",
+from bench.schema import RELATIVE_POSITIONS, Variant
+from implementations.families.places import DEFINITIONS, on_both
+
+_chosen = partial(
+    Variant,
     family="keys that content chooses",
+    exact=False,
+    causal=True,
+    trainable=True,
+)
+"""What all rows here share."""
+
+
+TOP_K = _chosen(
+    name="top_k",
     title="Explicit sparse attention, the k largest scores",
     paper="arXiv:1912.11637",
     equation="out_i = softmax over j of s_ij v_j for s_ij >= t_i, s_ij = q_i . k_j / sqrt(d),"
@@ -13,10 +24,7 @@ TOP_K = Variant(
     time="n^2 d",
     memory="n d",
     time_exponent=2.0,
-    exact=False,
-    causal=True,
     cross_attention=True,
-    trainable=True,
     reach="some",
     definition=f"{DEFINITIONS}.top_k:layer",
     state="2 * heads * head_width * blocks(n)",
@@ -24,13 +32,12 @@ TOP_K = Variant(
     small={"kept": 3},
     positions=RELATIVE_POSITIONS,
     options={"kept": 32},
-    targets={"torch": f"{TORCH}.top_k:attend", "keras": f"{KERAS}.top_k:attend"},
+    targets=on_both("top_k:attend"),
 )
 
 
-NATIVE_SPARSE = Variant(
+NATIVE_SPARSE = _chosen(
     name="native_sparse",
-    family="keys that content chooses",
     title="Native sparse attention: compressed, selected, window",
     paper="arXiv:2502.11089",
     equation="out_i = sum_c sigmoid(W_c x_i + b_c) Attention(q_i, K_c, V_c), c: compressed blocks, the tokens"
@@ -39,10 +46,7 @@ NATIVE_SPARSE = Variant(
     memory="n selected block + n^2 / stride",
     # Between 2,048 and 4,096 tokens: pairs with a selected block grow linearly, compressed scores as n^2.
     time_exponent=1.2,
-    exact=False,
-    causal=True,
     cross_attention=False,
-    trainable=True,
     reach="all",
     definition=f"{DEFINITIONS}.native_sparse:layer",
     state="6 * heads * head_width * blocks(n) + 2 * heads * head_width"
@@ -62,16 +66,12 @@ NATIVE_SPARSE = Variant(
         "selected": 16,
         "window": 512,
     },
-    targets={
-        "torch": f"{TORCH}.native_sparse:NativeSparse",
-        "keras": f"{KERAS}.native_sparse:NativeSparse",
-    },
+    targets=on_both("native_sparse:NativeSparse"),
 )
 
 
-HASHING = Variant(
+HASHING = _chosen(
     name="hashing",
-    family="keys that content chooses",
     title="Hashed attention after Reformer, chunks within buckets",
     paper="arXiv:2001.04451",
     equation="out_i = softmax over j in P_i of (q_i . k_j / sqrt(d)) v_j, k_j = q_j / |q_j|,"
@@ -79,16 +79,13 @@ HASHING = Variant(
     time="n d hashes size",
     memory="n d + n size + n hashes",
     time_exponent=1.0,
-    exact=False,
-    causal=True,
     cross_attention=False,
-    trainable=True,
     reach="some",
     definition=f"{DEFINITIONS}.hashing:layer",
     state="(2 * head_width + hashes) * heads * blocks(n)",
     small={"hashes": 2, "buckets": 2, "size": 3, "seed": 0},
     options={"hashes": 4, "buckets": 32, "size": 64, "seed": 0},
-    targets={"torch": f"{TORCH}.hashing:Hashing", "keras": f"{KERAS}.hashing:Hashing"},
+    targets=on_both("hashing:Hashing"),
 )
 
 

@@ -1,65 +1,61 @@
 """Controls: what a variant must beat to have done anything."""
 
-from bench.schema import Variant
-from implementations.families.places import DEFINITIONS, KERAS, TORCH
+from functools import partial
 
-NONE = Variant(
-    name="none",
+from bench.schema import Variant
+from implementations.families.places import DEFINITIONS, on_both
+
+_control = partial(
+    Variant,
     family="controls",
+    memory="n d",
+    time_exponent=1.0,
+    exact=False,
+    causal=True,
+    trainable=True,
+)
+"""What all rows here share."""
+
+
+NONE = _control(
+    name="none",
     title="No mixing: each token its own value",
     paper="arXiv:2210.13452",
     equation="out_i = v_i",
     time="n d",
-    memory="n d",
-    time_exponent=1.0,
-    exact=False,
-    causal=True,
     cross_attention=False,
-    trainable=True,
     reach="0",
     definition=f"{DEFINITIONS}.controls:none",
     state="0",
-    targets={"torch": f"{TORCH}.controls:NoMixing", "keras": f"{KERAS}.controls:NoMixing"},
+    targets=on_both("controls:NoMixing"),
 )
 
 
-UNIFORM = Variant(
+UNIFORM = _control(
     name="uniform",
-    family="controls",
     title="The mean of all visible values",
     paper="arXiv:1805.00631",
     equation="out_i = mean of the v_j that i sees; causal: the running mean",
     time="n d",
-    memory="n d",
-    time_exponent=1.0,
-    exact=False,
-    causal=True,
     cross_attention=True,
-    trainable=True,
     definition=f"{DEFINITIONS}.controls:uniform",
     state="heads * head_width",
-    targets={"torch": f"{TORCH}.controls:UniformMixing", "keras": f"{KERAS}.controls:UniformMixing"},
+    targets=on_both("controls:UniformMixing"),
 )
 
 
-CONVOLUTION = Variant(
+CONVOLUTION = _control(
     name="convolution",
-    family="controls",
     title="Short convolution, its taps learned for each channel",
     paper="arXiv:1901.10430",
     equation="out_i = sum_t taps_t v_(i - t + a), t < kernel; a = 0 if causal, else floor((kernel - 1) / 2)",
     time="n d kernel",
-    memory="n d",
-    time_exponent=1.0,
-    exact=False,
-    causal=True,
     cross_attention=False,
-    trainable=True,
     reach="kernel - 1 if causal else ((kernel - 1) // 2 if later else kernel // 2)",
     definition=f"{DEFINITIONS}.controls:convolution",
     state="(kernel - 1) * heads * head_width",
     options={"kernel": 4},
-    targets={"torch": f"{TORCH}.controls:ConvolutionMixing", "keras": f"{KERAS}.controls:ConvolutionMixing"},
+    targets=on_both("controls:ConvolutionMixing"),
 )
 
 

@@ -1,7 +1,7 @@
 """Long context: memory across segments."""
 
 from bench.schema import Variant
-from implementations.families.places import DEFINITIONS, KERAS, TORCH
+from implementations.families.places import DEFINITIONS, on_both
 
 TRANSFORMER_XL = Variant(
     name="transformer_xl",
@@ -18,10 +18,7 @@ TRANSFORMER_XL = Variant(
     trainable=True,
     definition=f"{DEFINITIONS}.transformer_xl:layer",
     state="3 * heads * head_width * blocks(n)",
-    targets={
-        "torch": f"{TORCH}.transformer_xl:TransformerXL",
-        "keras": f"{KERAS}.transformer_xl:TransformerXL",
-    },
+    targets=on_both("transformer_xl:TransformerXL"),
 )
 
 

@@ -1,112 +1,92 @@
 """Other scores: what replaces the softmax, or stands beside it."""
 
-from bench.schema import RELATIVE_POSITIONS, Variant
-from implementations.families.places import DEFINITIONS, KERAS, TORCH
+from functools import partial
 
-SIGMOID = Variant(
-    name="sigmoid",
+from bench.schema import RELATIVE_POSITIONS, Variant
+from implementations.families.places import DEFINITIONS, on_both
+
+_other_scores = partial(
+    Variant,
     family="other scores",
-    title="Sigmoid attention",
-    paper="arXiv:2409.04431",
-    equation="out_i = sum_j sigmoid(q_i . k_j / sqrt(d) - log n_i) v_j, n_i the keys that i sees",
-    time="n^2 d",
-    memory="n d",
     time_exponent=2.0,
     exact=False,
     causal=True,
     cross_attention=True,
     trainable=True,
+    positions=RELATIVE_POSITIONS,
+)
+"""What all rows here share."""
+
+
+SIGMOID = _other_scores(
+    name="sigmoid",
+    title="Sigmoid attention",
+    paper="arXiv:2409.04431",
+    equation="out_i = sum_j sigmoid(q_i . k_j / sqrt(d) - log n_i) v_j, n_i the keys that i sees",
+    time="n^2 d",
+    memory="n d",
     definition=f"{DEFINITIONS}.sigmoid:layer",
     state="2 * heads * head_width * blocks(n)",
-    positions=RELATIVE_POSITIONS,
-    targets={"torch": f"{TORCH}.sigmoid:attend", "keras": f"{KERAS}.sigmoid:attend"},
+    targets=on_both("sigmoid:attend"),
 )
 
 
-DIFFERENTIAL = Variant(
+DIFFERENTIAL = _other_scores(
     name="differential",
-    family="other scores",
     title="Differential attention",
     paper="arXiv:2410.05258",
     equation="out = (1 - l0) RMSNorm((softmax(Q1 K1^T / sqrt(d / 2)) - l softmax(Q2 K2^T / sqrt(d / 2))) V),"
     " Q1, Q2, K1, K2 of half the width",
     time="n^2 d",
     memory="n d",
-    time_exponent=2.0,
-    exact=False,
-    causal=True,
-    cross_attention=True,
-    trainable=True,
     definition=f"{DEFINITIONS}.differential:layer",
     state="heads * (2 * ceil(head_width / 2) + head_width) * blocks(n)",
-    positions=RELATIVE_POSITIONS,
     options={"depth": 1},
-    targets={"torch": f"{TORCH}.differential:Differential", "keras": f"{KERAS}.differential:Differential"},
+    targets=on_both("differential:Differential"),
 )
 
 
-SPARSEMAX = Variant(
+SPARSEMAX = _other_scores(
     name="sparsemax",
-    family="other scores",
     title="Sparsemax attention",
     paper="arXiv:1602.02068",
     equation="out_i = sum_j max(s_ij - t_i, 0) v_j, s_ij = q_i . k_j / sqrt(d), t_i such that"
     " weights sum to 1",
     time="n^2 d",
     memory="n d",
-    time_exponent=2.0,
-    exact=False,
-    causal=True,
-    cross_attention=True,
-    trainable=True,
     reach="some",
     definition=f"{DEFINITIONS}.sparsemax:layer",
     state="2 * heads * head_width * blocks(n)",
-    positions=RELATIVE_POSITIONS,
-    targets={"torch": f"{TORCH}.sparsemax:attend", "keras": f"{KERAS}.sparsemax:attend"},
+    targets=on_both("sparsemax:attend"),
 )
 
 
-ENTMAX = Variant(
+ENTMAX = _other_scores(
     name="entmax",
-    family="other scores",
     title="1.5-entmax attention",
     paper="arXiv:1905.05702",
     equation="out_i = sum_j max(s_ij / 2 - t_i, 0)^2 v_j, s_ij = q_i . k_j / sqrt(d), t_i such that weights"
     " sum to 1",
     time="n^2 d",
     memory="n d",
-    time_exponent=2.0,
-    exact=False,
-    causal=True,
-    cross_attention=True,
-    trainable=True,
     reach="some",
     definition=f"{DEFINITIONS}.entmax:layer",
     state="2 * heads * head_width * blocks(n)",
-    positions=RELATIVE_POSITIONS,
-    targets={"torch": f"{TORCH}.entmax:attend", "keras": f"{KERAS}.entmax:attend"},
+    targets=on_both("entmax:attend"),
 )
 
 
-TALKING_HEADS = Variant(
+TALKING_HEADS = _other_scores(
     name="talking_heads",
-    family="other scores",
     title="Talking-heads attention",
     paper="arXiv:2003.02436",
     equation="S_h = Q_h K_h^T / sqrt(d), W_g = softmax(sum_h before_hg S_h),"
     " out_h = (sum_g after_gh W_g) V_h",
     time="n^2 (d + h)",
     memory="n^2",
-    time_exponent=2.0,
-    exact=False,
-    causal=True,
-    cross_attention=True,
-    trainable=True,
     definition=f"{DEFINITIONS}.talking_heads:layer",
     state="2 * heads * head_width * blocks(n)",
-    positions=RELATIVE_POSITIONS,
-    targets={"torch": f"{TORCH}.talking_heads:TalkingHeads", "keras": f"{KERAS}.talking_heads:TalkingHeads"},
+    targets=on_both("talking_heads:TalkingHeads"),
 )
 
 
