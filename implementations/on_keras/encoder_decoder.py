@@ -11,6 +11,7 @@ positions, as source and target places are not comparable; rotary, ALiBi and T5 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -18,17 +19,12 @@ from jaxtyping import Bool, Float, Int
 from keras import ops
 
 from implementations.on_keras.absolute_positions import build_positions
+from implementations.on_keras.decoder_block import DecoderBlock, build_decoder_blocks
 from implementations.on_keras.decoding import State
-from implementations.on_keras.encoder import (
-    Block,
-    TokenEncoder,
-    build_attention,
-    build_blocks,
-    decoding_layer,
-)
+from implementations.on_keras.encoder import TokenEncoder, build_blocks, decoding_layer
 from implementations.on_keras.keras_types import Layer, Model, Tensor
 from implementations.on_keras.language_model import tied_logits
-from implementations.on_keras.norms import build_final_norm, build_norm
+from implementations.on_keras.norms import build_final_norm
 
 
 class TranslationState(NamedTuple):
@@ -37,64 +33,6 @@ class TranslationState(NamedTuple):
     layers: tuple[State, ...]
     sources: tuple[State, ...]
     length: int
-
-
-class DecoderBlock(Block):
-    """Self-attention, attention to what was encoded, and a feed-forward part."""
-
-    def __init__(
-        self,
-        self_attention: Layer,
-        cross_attention: Layer,
-        width: int,
-        expansion: int,
-        normalisation: str = "pre",
-        **keras_settings: Any,
-    ) -> None:
-        super().__init__(width, expansion, normalisation, **keras_settings)
-        self.self_attention_norm = build_norm(normalisation)
-        self.self_attention = self_attention
-        self.cross_attention_norm = build_norm(normalisation)
-        self.cross_attention: Any = cross_attention
-
-    def call(
-        self,
-        tokens: Float[Tensor, "batch time width"],
-        encoded: Float[Tensor, "batch source width"],
-        padding: Bool[Tensor, "batch source"] | None = None,
-    ) -> Float[Tensor, "batch time width"]:
-        """The tokens after one block; `padding` is True where a real source token stands."""
-        attended = self.self_attention(self._enter(self.self_attention_norm, tokens))
-        tokens = self._leave(self.self_attention_norm, tokens, attended)
-        entered = self._enter(self.cross_attention_norm, tokens)
-        crossed = self.cross_attention(entered, encoded, padding=padding)
-        return self._feed_forward(self._leave(self.cross_attention_norm, tokens, crossed))
-
-    @property
-    def recalls(self) -> bool:
-        """Whether the cross-attention keeps what it needs of a context between steps."""
-        return all(hasattr(self.cross_attention, name) for name in ("remember", "recall"))
-
-    def remember(
-        self, encoded: Float[Tensor, "batch source width"], padding: Bool[Tensor, "batch source"] | None
-    ) -> State:
-        """The source as `step` wants it: its keys and values, or itself for a layer that keeps none."""
-        return self.cross_attention.remember(encoded, padding) if self.recalls else (encoded, padding)
-
-    def step(
-        self, token: Float[Tensor, "batch 1 width"], state: State, source: State, first: int
-    ) -> tuple[Float[Tensor, "batch 1 width"], State]:
-        """The answer for the token at place `first`, and the self-attention's state after it."""
-        entered = self._enter(self.self_attention_norm, token)
-        attended, state = decoding_layer(self.self_attention).step(entered, state)
-        token = self._leave(self.self_attention_norm, token, attended)
-        entered = self._enter(self.cross_attention_norm, token)
-        if self.recalls:
-            crossed = self.cross_attention.recall(entered, source, first)
-        else:
-            encoded, padding = source
-            crossed = self.cross_attention(entered, encoded, padding=padding)
-        return self._feed_forward(self._leave(self.cross_attention_norm, token, crossed)), state
 
 
 class EncoderDecoder(Model):
@@ -206,43 +144,27 @@ def build_encoder_decoder(
     """
     if not causal:
         raise ValueError("the decoder must not see the token it is to tell: build it with causal=True")
-    settings |= {"width": width, "max_length": max_length, "normalisation": normalisation}
-    own = settings | {"positions": positions, "causal": True}
-    blocks = build_blocks(attention, layers=encoder_layers, expansion=expansion, **(own | {"causal": False}))
-    decoder = [
-        DecoderBlock(
-            build_attention(attention, **own),
-            _cross_attention(attention, **settings),
-            width,
-            expansion,
-            normalisation,
-        )
-        for _ in range(decoder_layers)
-    ]
+    settings |= {
+        "width": width,
+        "max_length": max_length,
+        "expansion": expansion,
+        "positions": positions,
+        "normalisation": normalisation,
+    }
+    # Weights are drawn in this order: encoder, decoder, tables.
+    encoder_blocks = build_blocks(attention, layers=encoder_layers, causal=False, **settings)
+    decoder_blocks = build_decoder_blocks(attention, layers=decoder_layers, **settings)
+    place = partial(build_positions, positions, max_length, width)
     model = EncoderDecoder(
-        TokenEncoder(blocks, build_positions(positions, max_length, width), normalisation),
-        decoder,
+        TokenEncoder(encoder_blocks, place(), normalisation),
+        decoder_blocks,
         width,
         embedding=keras.layers.Embedding(vocabulary, width),
         target_embedding=keras.layers.Embedding(target_vocabulary, width) if target_vocabulary else None,
-        positions=build_positions(positions, max_length, width),
+        positions=place(),
         head=None if tied else keras.layers.Dense(target_vocabulary or vocabulary),
         normalisation=normalisation,
     )
     tokens = keras.KerasTensor((None, max_length), dtype="int32")
     model(tokens, tokens)
     return model
-
-
-def _cross_attention(attention: type | Callable[..., Any], **settings: Any) -> Layer:
-    """A layer that attends to a context, tried out, because nothing else tells whether it can."""
-    layer = build_attention(attention, causal=False, positions="none", **settings)
-    query = ops.zeros((1, 1, settings["width"]), dtype=layer.compute_dtype)
-    context = ops.repeat(query, min(2, settings["max_length"]), axis=1)
-    try:
-        layer(query, context)
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise NotImplementedError(
-            f"the encoder-decoder needs cross-attention, which this variant does not have: {error}"
-        ) from error
-    return layer

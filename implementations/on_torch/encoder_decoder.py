@@ -10,25 +10,25 @@ positions, as source and target places are not comparable; rotary, ALiBi and T5 
 """
 
 import math
-from typing import NamedTuple, Protocol, Unpack, runtime_checkable
+from functools import partial
+from typing import NamedTuple, Unpack
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from implementations.on_torch.absolute_positions import build_positions
+from implementations.on_torch.decoder_block import (
+    BlockSettings,
+    DecoderBlock,
+    build_decoder_blocks,
+    seeing_all,
+)
 from implementations.on_torch.decoding import State
 from implementations.on_torch.dense import Dense, Table
-from implementations.on_torch.encoder import (
-    Block,
-    TokenEncoder,
-    build_attention,
-    build_blocks,
-    decoding_layer,
-)
+from implementations.on_torch.encoder import TokenEncoder, build_blocks, decoding_layer
 from implementations.on_torch.layer import Attention, AttentionSettings
-from implementations.on_torch.norms import build_final_norm, build_norm
+from implementations.on_torch.norms import build_final_norm
 
 
 class TranslationState(NamedTuple):
@@ -37,69 +37,6 @@ class TranslationState(NamedTuple):
     layers: tuple[State, ...]
     sources: tuple[State, ...]
     length: int
-
-
-@runtime_checkable
-class RecallingLayer(Protocol):
-    """An attention layer that keeps what it needs of a context between steps."""
-
-    def remember(self, context: Tensor, padding: Tensor | None = None) -> State:
-        """The context, ready to be attended to."""
-
-    def recall(self, query: Tensor, memory: State, first: int = 0) -> Tensor:
-        """The answer for queries that begin at `first`."""
-
-
-class DecoderBlock(Block):
-    """Self-attention, attention to what was encoded, and a feed-forward part."""
-
-    def __init__(
-        self,
-        self_attention: nn.Module,
-        cross_attention: nn.Module,
-        width: int,
-        expansion: int,
-        normalisation: str = "pre",
-    ) -> None:
-        super().__init__(width, expansion, normalisation)
-        self.self_attention_norm = build_norm(normalisation, width)
-        self.self_attention = self_attention
-        self.cross_attention_norm = build_norm(normalisation, width)
-        self.cross_attention = cross_attention
-
-    def forward(
-        self,
-        tokens: Float[Tensor, "batch time width"],
-        encoded: Float[Tensor, "batch source width"],
-        padding: Bool[Tensor, "batch source"] | None = None,
-    ) -> Float[Tensor, "batch time width"]:
-        """The tokens after one block; `padding` is True where a real source token stands."""
-        attended = self.self_attention(self._enter(self.self_attention_norm, tokens))
-        tokens = self._leave(self.self_attention_norm, tokens, attended)
-        crossed = self.cross_attention(self._enter(self.cross_attention_norm, tokens), encoded, padding)
-        return self._feed_forward(self._leave(self.cross_attention_norm, tokens, crossed))
-
-    def remember(
-        self, encoded: Float[Tensor, "batch source width"], padding: Bool[Tensor, "batch source"] | None
-    ) -> State:
-        """The source as `step` wants it: its keys and values, or itself for a layer that keeps none."""
-        if isinstance(self.cross_attention, RecallingLayer):
-            return self.cross_attention.remember(encoded, padding)
-        return encoded, padding
-
-    def step(
-        self, token: Float[Tensor, "batch 1 width"], state: State, source: State, first: int
-    ) -> tuple[Float[Tensor, "batch 1 width"], State]:
-        """The answer for the token at place `first`, and the self-attention's state after it."""
-        entered = self._enter(self.self_attention_norm, token)
-        attended, state = decoding_layer(self.self_attention).step(entered, state)
-        token = self._leave(self.self_attention_norm, token, attended)
-        entered = self._enter(self.cross_attention_norm, token)
-        if isinstance(self.cross_attention, RecallingLayer):
-            crossed = self.cross_attention.recall(entered, source, first)
-        else:
-            crossed = self.cross_attention(entered, *source)
-        return self._feed_forward(self._leave(self.cross_attention_norm, token, crossed)), state
 
 
 class EncoderDecoder(nn.Module):
@@ -210,53 +147,20 @@ def build_encoder_decoder(
     """
     if not settings["causal"]:
         raise ValueError("the decoder must not see the token it is to tell: build it with causal=True")
-    positions = settings.get("positions", "sinusoidal")
-    encoding = AttentionSettings(**(settings | {"causal": False}))
-    blocks = build_blocks(
-        attention,
-        width=width,
-        layers=encoder_layers,
-        expansion=expansion,
-        normalisation=normalisation,
-        **encoding,
-    )
-    decoder = [
-        DecoderBlock(
-            build_attention(attention, width=width, normalisation=normalisation, **settings),
-            _cross_attention(attention, width, normalisation, encoding),
-            width,
-            expansion,
-            normalisation,
-        )
-        for _ in range(decoder_layers)
-    ]
-    longest = settings["max_length"]
+    block = BlockSettings(width=width, expansion=expansion, normalisation=normalisation, **settings)
+    # Weights are drawn in this order: encoder, decoder, tables.
+    encoder_blocks = build_blocks(attention, layers=encoder_layers, **seeing_all(block))
+    decoder_blocks = build_decoder_blocks(attention, layers=decoder_layers, **block)
+    place = partial(build_positions, settings.get("positions", "sinusoidal"), settings["max_length"], width)
     return EncoderDecoder(
-        TokenEncoder(blocks, width, build_positions(positions, longest, width), normalisation),
-        decoder,
+        TokenEncoder(encoder_blocks, width, place(), normalisation),
+        decoder_blocks,
         embedding=Table(vocabulary, width),
         target_embedding=None if target_vocabulary is None else Table(target_vocabulary, width),
-        positions=build_positions(positions, longest, width),
+        positions=place(),
         head=None if tied else Dense(width, target_vocabulary or vocabulary),
         normalisation=normalisation,
     )
-
-
-def _cross_attention(
-    attention: Attention, width: int, normalisation: str, encoding: AttentionSettings
-) -> nn.Module:
-    """A layer that attends to a context, tried out, because nothing else tells whether it can."""
-    settings = AttentionSettings(**(encoding | {"positions": "none"}))
-    layer = build_attention(attention, width=width, normalisation=normalisation, **settings)
-    query = torch.zeros(1, 1, width)
-    try:
-        with torch.no_grad():
-            layer(query, query.expand(1, min(2, encoding["max_length"]), width))
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise NotImplementedError(
-            f"the encoder-decoder needs cross-attention, which this variant does not have: {error}"
-        ) from error
-    return layer
 
 
 def _scaled(table: Table, tokens: Tensor) -> Tensor:
