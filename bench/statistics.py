@@ -11,7 +11,7 @@ so that by the union bound the looks together raise at most `alpha` false alarms
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean, median
 
 from bench.schema import Better, Verdict, VerdictWord
@@ -125,23 +125,8 @@ def judge(log_ratios: Sequence[float], *, level: float, margin: float, better: B
     `same` when the whole interval lies within 1 / (1 + margin) to 1 + margin, otherwise `better` or
     `worse` when it leaves out 1, otherwise `undecided`. Ratio and interval are given as ratios.
     """
-    if len(log_ratios) < 2:
-        return _undecided(len(log_ratios), level, margin, "launches")
-    mean, low, high = interval(log_ratios, level)
     allowed = math.log1p(margin)
-    word = _word(low, high, -allowed, allowed, better)
-    reason = "the interval holds both a change and none" if word == "undecided" else ""
-    ratio, low, high = (_exp(value) for value in (mean, low, high))
-    return Verdict(
-        word=word,
-        ratio=ratio,
-        low=low,
-        high=high,
-        level=level,
-        margin=margin,
-        launches=len(log_ratios),
-        reason=reason,
-    )
+    return _judged(log_ratios, allowed, _exp, "launches", level=level, margin=margin, better=better)
 
 
 def _exp(value: float) -> float:
@@ -153,20 +138,33 @@ def judge_differences(
     differences: Sequence[float], *, level: float, margin: float, better: Better
 ) -> Verdict:
     """Verdict on candidate - reference from one difference a seed, in the metric's own unit."""
-    if len(differences) < 2:
-        return _undecided(len(differences), level, margin, "seeds")
-    mean, low, high = interval(differences, level)
-    word = _word(low, high, -margin, margin, better)
-    reason = "the interval holds both a change and none" if word == "undecided" else ""
+    return _judged(differences, margin, float, "seeds", level=level, margin=margin, better=better)
+
+
+def _judged(
+    effects: Sequence[float],
+    allowed: float,
+    shown: Callable[[float], float],
+    what: str,
+    *,
+    level: float,
+    margin: float,
+    better: Better,
+) -> Verdict:
+    """Verdict on effects of which up to `allowed` counts as none; `shown` gives them as readers want them."""
+    if len(effects) < 2:
+        return _undecided(len(effects), level, margin, what)
+    mean, low, high = interval(effects, level)
+    word = _word(low, high, -allowed, allowed, better)
     return Verdict(
         word=word,
-        ratio=mean,
-        low=low,
-        high=high,
+        ratio=shown(mean),
+        low=shown(low),
+        high=shown(high),
         level=level,
         margin=margin,
-        launches=len(differences),
-        reason=reason,
+        launches=len(effects),
+        reason="the interval holds both a change and none" if word == "undecided" else "",
     )
 
 

@@ -6,6 +6,8 @@ the variants stand in `implementations.families`, a file a family. A flag (`exac
 length, w the window, d the width of a head, m the random features, k the landmarks.
 """
 
+from functools import partial
+
 from bench.schema import Architecture, Variant
 from implementations.families import (
     chosen,
@@ -35,57 +37,49 @@ _FAMILIES = (
 )
 VARIANTS: tuple[Variant, ...] = tuple(row for family in _FAMILIES for row in family.VARIANTS)
 
-_PACKAGES = {"torch": TORCH, "keras": KERAS}
+_model = partial(Architecture, packages={"torch": TORCH, "keras": KERAS})
 
 
 ARCHITECTURES: tuple[Architecture, ...] = (
-    Architecture(
-        name="layer", title="One attention layer", targets=on_both("layer:build_layer"), packages=_PACKAGES
-    ),
-    Architecture(
+    _model(name="layer", title="One attention layer", targets=on_both("layer:build_layer")),
+    _model(
         name="encoder",
         title="Transformer encoder",
         targets=on_both("encoder:build_encoder"),
-        packages=_PACKAGES,
     ),
-    Architecture(
+    _model(
         name="text_classifier",
         title="Text classifier: embedding, encoder, mean, linear",
         token_numbers=True,
         targets=on_both("classifiers:build_text_classifier"),
-        packages=_PACKAGES,
     ),
-    Architecture(
+    _model(
         name="patch_classifier",
         title="Image classifier over patches: linear embedding, encoder, mean, linear",
         targets=on_both("classifiers:build_patch_classifier"),
-        packages=_PACKAGES,
     ),
-    Architecture(
+    _model(
         name="vision_classifier",
         title="Image classifier (ViT-shaped): patches, encoder, mean, linear",
         targets=on_both("vision_classifier:build_vision_classifier"),
-        packages=_PACKAGES,
     ),
-    Architecture(
+    _model(
         name="causal_lm",
         title="Causal language model (GPT-shaped): embedding, causal blocks, tied head",
         needs_causal=True,
         token_numbers=True,
         decodes=True,
         targets=on_both("language_model:build_causal_lm"),
-        packages=_PACKAGES,
     ),
-    Architecture(
+    _model(
         name="transformer_xl_lm",
         title="Transformer-XL language model: causal blocks with a memory across segments",
         needs_causal=True,
         token_numbers=True,
         decodes=True,
         targets=on_both("transformer_xl_model:build_transformer_xl_lm"),
-        packages=_PACKAGES,
     ),
-    Architecture(
+    _model(
         name="encoder_decoder",
         title="Encoder-decoder for translation: encoder, causal decoder with cross-attention, tied head",
         needs_cross_attention=True,
@@ -93,13 +87,11 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         token_numbers=True,
         decodes=True,
         targets=on_both("encoder_decoder:build_encoder_decoder"),
-        packages=_PACKAGES,
     ),
-    Architecture(
+    _model(
         name="image_generator",
         title="Image generator: encoder and decoder to colours",
         needs_cross_attention=True,
         targets=on_both("image_generator:build_image_generator"),
-        packages=_PACKAGES,
     ),
 )

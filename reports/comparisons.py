@@ -169,24 +169,33 @@ def _ratio(
     planned = max(1, results.planned(list(rows["run"].unique()), counted))
     level = decision_level(len(effects), max(planned, len(effects)), results.alpha)
     verdict = judge(effects, level=level, margin=results.margin, better="lower")
-    reference, implementation, environment, subject = names
-    return Comparison(
+    return _compared(
+        first,
+        names,
         axis=axis,
         phase=first["phase"],
+        unit="ratio",
+        series=first["series"],
+        effects=effects,
+        planned=planned,
+        verdict=_with_estimate(verdict, math.exp(fmean(effects)), "launch"),
+    )
+
+
+def _compared(first: Any, names: tuple[str, str, str, str], **judged: Any) -> Comparison:
+    """A comparison of the candidate whose `first` row this is."""
+    reference, implementation, environment, subject = names
+    return Comparison(
         suite=first["suite"],
         metric=first["metric"],
-        unit="ratio",
         subject=subject,
-        series=first["series"],
         architecture=first["architecture"],
         length=int(first["length"]),
         implementation=implementation,
         reference=reference,
         framework=first["framework"],
         environment_id=environment,
-        effects=effects,
-        planned=planned,
-        verdict=_with_estimate(verdict, math.exp(fmean(effects)), "launch"),
+        **judged,
     )
 
 
@@ -226,23 +235,15 @@ def seed_means(rows: Any) -> dict[int, float]:
 def _difference(
     results: Results, first: Any, names: tuple[str, str, str, str], differences: Effects, margin: float
 ) -> Comparison:
-    reference, implementation, environment, subject = names
     level = 1 - results.score_alpha
     verdict = judge_differences(differences, level=level, margin=margin, better="higher")
-    return Comparison(
+    return _compared(
+        first,
+        names,
         axis="score",
         phase="training_run",
-        suite=first["suite"],
-        metric=first["metric"],
         unit=first["unit"],
-        subject=subject,
-        series=subject,
-        architecture=first["architecture"],
-        length=int(first["length"]),
-        implementation=implementation,
-        reference=reference,
-        framework=first["framework"],
-        environment_id=environment,
+        series=names[-1],
         effects=differences,
         planned=SETTLED_SEEDS,
         verdict=_with_estimate(verdict, fmean(differences), "seed"),

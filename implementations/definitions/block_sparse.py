@@ -1,39 +1,9 @@
 """BigBird's pattern, arXiv:2007.14062, section 2 and appendix D, global blocks among the sequence's own."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from implementations.definitions.projected import Array, projected
-from implementations.definitions.softmax import mix as softmax_mix
-
-
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """Softmax attention over the tokens of the blocks that each query's block sees."""
-    pattern = tokens_seen(tokens.shape[1], **options)
-
-    def mix(query: Array, key: Array, value: Array, visible: Array) -> Array:
-        return softmax_mix(query, key, value, visible & pattern)
-
-    return projected(mix)(
-        tokens,
-        context=context,
-        padding=padding,
-        causal=causal,
-        weights=weights,
-        heads=heads,
-        options={},
-    )
+from implementations.definitions.pattern import seen_through
+from implementations.definitions.projected import Array
 
 
 def tokens_seen(
@@ -46,7 +16,7 @@ def tokens_seen(
     seed: int = 0,
 ) -> Array:
     """``[length, length]``: True where query i may see key j, the future left to causality."""
-    pattern: Array = np.zeros((length, length), dtype=bool)
+    seen: Array = np.zeros((length, length), dtype=bool)
     for i in range(length):
         one = i // block
         drawn = random_choice(one, window_blocks, global_blocks, random_blocks, seed)
@@ -54,8 +24,8 @@ def tokens_seen(
             other = j // block
             in_window = abs(one - other) <= window_blocks // 2
             in_global = one < global_blocks or other < global_blocks
-            pattern[i, j] = in_window or in_global or other in drawn
-    return pattern
+            seen[i, j] = in_window or in_global or other in drawn
+    return seen
 
 
 def random_choice(
@@ -77,3 +47,12 @@ def random_choice(
         if number in candidates:
             drawn.add(number)
     return drawn
+
+
+def pattern(length: int, causal: bool, **options: int) -> Array:
+    """The same whether causal or not."""
+    return tokens_seen(length, **options)
+
+
+layer = seen_through(pattern)
+"""Softmax attention over the tokens of the blocks that each query's block sees."""

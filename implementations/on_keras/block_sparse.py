@@ -24,15 +24,14 @@ from keras import ops
 
 from implementations.block_pattern import ABSENT, BlockPattern, blocks_seen, blocks_seen_by
 from implementations.on_keras import softmax
-from implementations.on_keras.decoding import KeyValueCache
 from implementations.on_keras.keras_types import Tensor
 from implementations.on_keras.layer_interface import require_equal_lengths
-from implementations.on_keras.projected import AttentionLayer
+from implementations.on_keras.patterned import PatternedAttention
 from implementations.on_keras.visibility import HIDDEN_SCORE, softmax_over_keys
 
 
 @keras.saving.register_keras_serializable(package="attnbench")
-class BlockSparse(AttentionLayer):
+class BlockSparse(PatternedAttention):
     """BigBird's attention with blocks of `block` tokens.
 
     Raises ValueError for a block below 1, an even window and counts below 0.
@@ -80,17 +79,6 @@ class BlockSparse(AttentionLayer):
         return attend(
             query, key, value, causal=causal, padding=padding, block=self.block, pattern=self._pattern
         )
-
-    def step(
-        self, token: Float[Tensor, "batch 1 width"], state: KeyValueCache
-    ) -> tuple[Float[Tensor, "batch 1 width"], KeyValueCache]:
-        """The answer for the next token, and the state after it."""
-        position = state.length
-        key, value, _ = self._remembered(token, None, position)
-        state = state.extended(key, value)
-        seen = self._seen_by(position)
-        keys, values = (ops.take(part, seen, axis=2) for part in (state.key, state.value))
-        return self._merge(softmax.attend(self._queries(token, position), keys, values)), state
 
     def _seen_by(self, position: int) -> list[int]:
         """The positions that a causal query sees."""

@@ -19,15 +19,14 @@ from jaxtyping import Bool, Float
 from keras import ops
 
 from implementations.on_keras import softmax
-from implementations.on_keras.decoding import KeyValueCache
 from implementations.on_keras.keras_types import Tensor
 from implementations.on_keras.layer_interface import require_equal_lengths
 from implementations.on_keras.partial_softmax import Partial, attend_to_part, merged
-from implementations.on_keras.projected import AttentionLayer
+from implementations.on_keras.patterned import PatternedAttention
 
 
 @keras.saving.register_keras_serializable(package="attnbench")
-class Strided(AttentionLayer):
+class Strided(PatternedAttention):
     """Attention to the tokens less than a `stride` away and to every stride-th one beyond.
 
     A stride of 0 is the square root of `max_length`. Raises ValueError for a negative stride, and for a
@@ -59,17 +58,10 @@ class Strided(AttentionLayer):
         """What the kernel answers."""
         return attend(query, key, value, causal=causal, padding=padding, stride=self.stride)
 
-    def step(
-        self, token: Float[Tensor, "batch 1 width"], state: KeyValueCache
-    ) -> tuple[Float[Tensor, "batch 1 width"], KeyValueCache]:
-        """The answer for the next token, and the state after it."""
-        position = state.length
-        key, value, _ = self._remembered(token, None, position)
-        state = state.extended(key, value)
+    def _seen_by(self, position: int) -> list[int]:
+        """The positions that a causal query sees."""
         near = max(0, position - self.stride + 1)
-        seen = [*range(position % self.stride, near, self.stride), *range(near, position + 1)]
-        keys, values = (ops.take(part, seen, axis=2) for part in (state.key, state.value))
-        return self._merge(softmax.attend(self._queries(token, position), keys, values)), state
+        return [*range(position % self.stride, near, self.stride), *range(near, position + 1)]
 
 
 def attend(

@@ -24,12 +24,12 @@ from torch.nn import functional
 
 from implementations.block_pattern import ABSENT, BlockPattern, blocks_seen, blocks_seen_by
 from implementations.on_torch import sdpa
-from implementations.on_torch.decoding import KeyValueCache
-from implementations.on_torch.projected import AttentionLayer, LayerSettings
+from implementations.on_torch.patterned import PatternedAttention
+from implementations.on_torch.projected import LayerSettings
 from implementations.on_torch.visibility import hidden_score, require_equal_lengths
 
 
-class BlockSparse(AttentionLayer):
+class BlockSparse(PatternedAttention):
     """BigBird's attention with blocks of `block` tokens.
 
     Raises ValueError for a block below 1, an even window and counts below 0.
@@ -71,17 +71,6 @@ class BlockSparse(AttentionLayer):
         return attend(
             query, key, value, causal=causal, padding=padding, block=self.block, pattern=self.pattern
         )
-
-    def step(
-        self, token: Float[Tensor, "batch 1 width"], state: KeyValueCache
-    ) -> tuple[Float[Tensor, "batch 1 width"], KeyValueCache]:
-        """The answer for the next token, and the state after it; the state that came in is used up."""
-        position = state.length
-        key, value, _ = self._remembered(token, None, position)
-        state = state.extended(key, value)
-        seen = self._seen_by(position)
-        keys, values = (part[:, :, seen] for part in (state.key, state.value))
-        return self._join(sdpa.attend(self._queries(token, position), keys, values)), state
 
     def _seen_by(self, position: int) -> list[int]:
         """The positions that a causal query sees."""

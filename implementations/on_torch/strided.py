@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from implementations.on_torch import sdpa
-from implementations.on_torch.decoding import KeyValueCache
 from implementations.on_torch.partial_softmax import Partial, attend_to_part, merged
-from implementations.on_torch.projected import AttentionLayer, LayerSettings
+from implementations.on_torch.patterned import PatternedAttention
+from implementations.on_torch.projected import LayerSettings
 from implementations.on_torch.visibility import require_equal_lengths
 
 
-class Strided(AttentionLayer):
+class Strided(PatternedAttention):
     """Attention to the tokens less than a `stride` away and to every stride-th one beyond.
 
     A stride of 0 is the square root of `max_length`: with that of each sequence's own length, a token
@@ -60,17 +60,10 @@ class Strided(AttentionLayer):
         """What the kernel answers."""
         return attend(query, key, value, causal=causal, padding=padding, stride=self.stride)
 
-    def step(
-        self, token: Float[Tensor, "batch 1 width"], state: KeyValueCache
-    ) -> tuple[Float[Tensor, "batch 1 width"], KeyValueCache]:
-        """The answer for the next token, and the state after it; the state that came in is used up."""
-        position = state.length
-        key, value, _ = self._remembered(token, None, position)
-        state = state.extended(key, value)
+    def _seen_by(self, position: int) -> list[int]:
+        """The positions that a causal query sees."""
         near = max(0, position - self.stride + 1)
-        seen = [*range(position % self.stride, near, self.stride), *range(near, position + 1)]
-        keys, values = (part[:, :, seen] for part in (state.key, state.value))
-        return self._join(sdpa.attend(self._queries(token, position), keys, values)), state
+        return [*range(position % self.stride, near, self.stride), *range(near, position + 1)]
 
 
 def attend(
