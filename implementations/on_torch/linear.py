@@ -96,11 +96,11 @@ class Linear(FeatureAttention):
         """The layer's answer from features of queries and keys, and from tokens without a map of values."""
         total = key.sum(dim=-2)
         normaliser = (query @ total.unsqueeze(-1)).clamp(min=smallest_normaliser(query.dtype))
-        sums = (_by_tokens(key).mT @ source).unflatten(1, (self.heads, self.head_width))
-        value_map = self.value.weight.unflatten(0, (self.heads, self.head_width))
+        by_head = (self.heads, self.head_width, self.width)
+        sums = (_by_tokens(key).mT @ source).view(-1, *by_head)
         value_bias = self.value.bias.view(self.heads, 1, self.head_width)
-        state = sums @ value_map.mT + total.unsqueeze(-1) * value_bias
-        output_map = self.output.weight.t().unflatten(0, (self.heads, self.head_width))
+        state = sums @ self.value.weight.view(by_head).mT + total.unsqueeze(-1) * value_bias
+        output_map = self.output.weight.t().reshape(by_head)
         # Times the reciprocal: the gradient of a quotient goes through all tokens twice as often.
         weights = _by_tokens(query * normaliser.reciprocal())
         return torch.baddbmm(self.output.bias, weights, (state @ output_map).flatten(1, 2))

@@ -161,6 +161,23 @@ def test_the_fused_kernel_serves_shared_keys(name, causal, padded) -> None:
         layer(tokens_of(13), None, padding_of(13) if padded else None)
 
 
+@pytest.mark.parametrize("key_heads", [1, 2])
+@pytest.mark.parametrize(("causal", "padded"), [(False, False), (True, False), (True, True), (False, True)])
+def test_keys_are_repeated_for_idle_threads_and_nothing_else_changes(key_heads, causal, padded) -> None:
+    layer = GroupedQuery(WIDTH, HEADS, head_width=HEAD_WIDTH, key_heads=key_heads, causal=causal).double()
+    padding = padding_of(13)[1:2] if padded else None
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 4):
+            torch.set_num_threads(count)
+            tokens = tokens_of(13)[:1].requires_grad_()
+            torch.autograd.backward(layer(tokens, None, padding).square().sum())
+            found.append(tokens.grad)
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+
+
 def test_a_latent_step_builds_no_keys_and_no_values() -> None:
     layer, tokens = layer_of("latent", causal=True), tokens_of(7)
     with torch.no_grad():

@@ -135,6 +135,26 @@ def test_every_row_names_a_peer_of_ours_and_its_package() -> None:
         assert set(row.targets) | set(row.unsupported) == {"torch", "keras"}
 
 
+SAME_SIZE = {
+    "x-transformers-grouped-query": {"kv_heads": 2},
+    "x-transformers-top-k": {"sparse_topk": "kept"},
+    "local-attention": {"window": "window"},
+    "performer-pytorch": {"features": "features"},
+    "nystrom-attention": {"landmarks": "landmarks", "residual": False},
+    "linformer-package": {"landmarks": "landmarks"},
+    "reformer-pytorch": {"bucket": "size", "hashes": "hashes"},
+    "keras-group-query-attention": {"key_heads": 2},
+}
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.options])
+def test_a_peer_works_at_the_sizes_of_ours(name: str) -> None:
+    """Each option of a peer is that of ours, or a number that ours has by itself (two heads of keys)."""
+    ours = {row.name: row for row in VARIANTS}[ROWS[name].peer_of].options
+    expected = {option: ours.get(same, same) for option, same in SAME_SIZE[name].items()}
+    assert ROWS[name].options == expected
+
+
 @pytest.mark.parametrize("name", ON_TORCH)
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_peer_runs_forward_and_backward(name: str, causal: bool) -> None:

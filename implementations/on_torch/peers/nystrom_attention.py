@@ -30,7 +30,7 @@ class Nystrom(nn.Module):
         causal: bool = False,
         max_length: int | None = None,
         head_width: int | None = None,
-        landmarks: int = 256,
+        landmarks: int = 32,
         residual: bool = False,
     ) -> None:
         refuse_causal(PACKAGE, causal)

@@ -88,7 +88,7 @@ class GroupedQuery(Flash):
 class TopK(WrittenOut):
     """The `sparse_topk` largest scores of a query; all scores are built, written out."""
 
-    def __init__(self, width: int, heads: int, *, sparse_topk: int = 64, **settings: Any) -> None:
+    def __init__(self, width: int, heads: int, *, sparse_topk: int = 32, **settings: Any) -> None:
         super().__init__(width, heads, sparse_topk=sparse_topk, **settings)
 
 
