@@ -1,10 +1,10 @@
 """Hashed attention after Reformer, arXiv:2001.04451, section 2: the union of all rounds as one n x n mask.
 
-Chunks are counted off inside their bucket among the real tokens so far, one token at a time; a query sees
-the keys of its bucket that are in its chunk or the one before. Keys are the queries at unit length.
+Not causal, the real tokens of a round are sorted by bucket and position and cut into chunks; a query sees
+the keys of its bucket that are in its chunk or the one before. Causal, it sees the `size` tokens of its
+bucket before it. Keys are the queries at unit length.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +36,10 @@ def layer(
     rotations = weights["rotations"].astype(np.float64)
     mixed = np.zeros_like(query)
     for batch, head in np.ndindex(query.shape[:2]):
-        found = found_in_some_round(key[batch, head], real[batch], rotations, options.get("size", 64))
+        found = np.zeros(visible.shape[1:], dtype=bool)
+        for rotation in rotations:
+            buckets = buckets_of(key[batch, head], real[batch], rotation)
+            found |= (found_before if causal else found_in_chunks)(buckets, options.get("size", 64))
         seen = found & visible[batch]
         others = seen & ~np.eye(len(seen), dtype=bool)
         seen = np.where(others.any(axis=-1, keepdims=True), others, seen)
@@ -45,27 +48,29 @@ def layer(
     return linear(join(mixed), weights, "output")
 
 
-def found_in_some_round(key: Array, real: Array, rotations: Array, size: int) -> Array:
-    """``[time, time]``: True where the query's row finds the key's column in at least one round."""
-    found = np.zeros((len(key), len(key)), dtype=bool)
-    for rotation in rotations:
-        chunks = chunks_of(key, real, rotation, size)
-        for row, own in enumerate(chunks):
-            for column, other in enumerate(chunks):
-                if own is not None and other is not None:
-                    found[row, column] |= own[0] == other[0] and own[1] - other[1] in (0, 1)
+def buckets_of(key: Array, real: Array, rotation: Array) -> list[int | None]:
+    """The bucket of each token; None for a padded one."""
+    turned = key @ rotation
+    nearest = np.argmax(np.concatenate((turned, -turned), axis=-1), axis=-1)
+    return [int(bucket) if is_real else None for bucket, is_real in zip(nearest, real, strict=True)]
+
+
+def found_in_chunks(buckets: list[int | None], size: int) -> Array:
+    """``[time, time]``: True where the query's row finds the key's column in the paper's chunks."""
+    found = np.zeros((len(buckets), len(buckets)), dtype=bool)
+    placed = [(bucket, position) for position, bucket in enumerate(buckets) if bucket is not None]
+    ordered = list(enumerate(sorted(placed)))
+    for place, (bucket, row) in ordered:
+        for other_place, (other_bucket, column) in ordered:
+            found[row, column] = bucket == other_bucket and place // size - other_place // size in (0, 1)
     return found
 
 
-def chunks_of(key: Array, real: Array, rotation: Array, size: int) -> list[tuple[int, int] | None]:
-    """Bucket and chunk of each token; None for a padded one."""
-    met: defaultdict[int, int] = defaultdict(int)
-    chunks: list[tuple[int, int] | None] = []
-    for token, is_real in zip(key, real, strict=True):
-        if not is_real:
-            chunks.append(None)
-            continue
-        bucket = int(np.argmax(np.concatenate((token @ rotation, -(token @ rotation)))))
-        chunks.append((bucket, met[bucket] // size))
-        met[bucket] += 1
-    return chunks
+def found_before(buckets: list[int | None], size: int) -> Array:
+    """The same for what is causal: the token itself and the `size` before it in its bucket."""
+    found = np.zeros((len(buckets), len(buckets)), dtype=bool)
+    for row, bucket in enumerate(buckets):
+        if bucket is not None:
+            met = [column for column in range(row + 1) if buckets[column] == bucket]
+            found[row, met[-1 - size :]] = True
+    return found

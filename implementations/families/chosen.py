@@ -72,10 +72,11 @@ NATIVE_SPARSE = _chosen(
 
 HASHING = _chosen(
     name="hashing",
-    title="Hashed attention after Reformer, chunks within buckets",
+    title="Hashed attention after Reformer",
     paper="arXiv:2001.04451",
     equation="out_i = softmax over j in P_i of (q_i . k_j / sqrt(d)) v_j, k_j = q_j / |q_j|,"
-    " P_i: in some round the same bucket, and the same chunk of it or the one before",
+    " P_i: in some round the same bucket, and the same chunk of the sorted order or the one before;"
+    " causal: the size tokens of that bucket before i",
     time="n d hashes size",
     memory="n d + n size + n hashes",
     time_exponent=1.0,

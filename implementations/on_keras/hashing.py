@@ -1,13 +1,14 @@
 """Hashed attention (Reformer): queries see those keys that fall into the same bucket of a random hash.
 
     k_j = q_j / |q_j|;   bucket_r(x) = argmax([x R_r; -x R_r]),  R_r Gaussian, [d, buckets / 2], one a round
-    place_r(j) = how many earlier tokens have the bucket of j in round r;   chunk_r(j) = place_r(j) // size
-    P_i = all j that in some round r have the bucket of i, and its chunk or the one before; causal: j <= i
+    place_r(j) = where j stands once all are sorted by bucket and position;   c_r(j) = place_r(j) // size
+    P_i = all j that in some round r have the bucket of i, and c_r(j) = c_r(i) or c_r(i) - 1;
+          causal: all j <= i that in some round have it, and place_r(j) >= place_r(i) - size
     out_i = softmax over j in P_i of (q_i . k_j / sqrt(d)) v_j,  with j = i only if there is no other
 
 Time n d hashes size, memory n d + n size + n hashes buckets. Paper: Kitaev and others 2020, Reformer,
-arXiv:2001.04451, section 2 and appendix A. The twin of the torch one, with its departures: chunks are
-counted off inside a bucket among earlier tokens, so that the future moves none; the number of buckets is
+arXiv:2001.04451, section 2 and appendix A. The twin of the torch one, with its departures: a causal token
+sees the `size` tokens of its bucket before it, so that the future moves none; the number of buckets is
 fixed; a key found in several rounds counts once; padded tokens are in no bucket and, as queries, mix
 nothing. There is no key map: queries and keys are shared. Lengths must be known when a graph is traced.
 """
@@ -21,15 +22,10 @@ from jaxtyping import Bool, Float, Int
 from keras import ops
 
 from implementations.on_keras.decoding import KeyValueCache, empty_cache
-from implementations.on_keras.hashing_rounds import (
-    BUCKET_STEP,
-    attend_in_rounds,
-    buckets_of,
-    codes_of,
-    shares,
-)
+from implementations.on_keras.hashing_places import buckets_of
+from implementations.on_keras.hashing_rounds import attend_in_rounds
 from implementations.on_keras.keras_types import Shape, Tensor
-from implementations.on_keras.layer_interface import require_equal_lengths
+from implementations.on_keras.layer_interface import require_equal_lengths, require_padding, require_tokens
 from implementations.on_keras.projected import AttentionLayer, Memory
 from implementations.on_keras.visibility import HIDDEN_SCORE, softmax_over_keys
 
@@ -37,19 +33,19 @@ MOST_BUCKETS = 1024
 
 
 class HashingState(NamedTuple):
-    """Keys and values so far, and the code of each token's bucket and chunk in every round."""
+    """Keys and values so far, and each token's bucket in every round."""
 
     keys: KeyValueCache
-    codes: Int[Tensor, "batch heads hashes capacity"]
+    buckets: Int[Tensor, "batch heads hashes capacity"]
 
 
 @keras.saving.register_keras_serializable(package="attnbench")
 class Hashing(AttentionLayer):
     """Self-attention within the buckets of `hashes` random rounds; the `rotations` are not trained.
 
-    `buckets` are those of one round, an even number; `size` counts the tokens of a chunk; `seed` says
-    which rotations are drawn. Raises ValueError for numbers below 1 and for buckets that are odd or more
-    than 1024.
+    `buckets` are those of one round, an even number; `size` counts the tokens of a chunk or, causal, those
+    of its bucket that a token looks back on; `seed` says which rotations are drawn. Raises ValueError for
+    numbers below 1 and for buckets that are odd or more than 1024.
     """
 
     takes_rotation = False  # the bucket of a token would depend on its position
@@ -98,6 +94,20 @@ class Hashing(AttentionLayer):
         norm = {} if self.query_norm is None else {"query_norm": self.query_norm}
         return maps | norm | {"rotations": self.rotations}
 
+    def call(
+        self,
+        query: Float[Tensor, "batch time width"],
+        context: Float[Tensor, "batch source width"] | None = None,
+        padding: Bool[Tensor, "batch source"] | None = None,
+    ) -> Float[Tensor, "batch time width"]:
+        """As every layer, but a token that attends to its own sequence is mapped once, to query and key."""
+        if context is not None:
+            return super().call(query, context, padding)
+        require_tokens("query", query, self.width)
+        if padding is not None:
+            require_padding(padding, query)
+        return self._attend(*self._shared(query, padding), causal=self.causal)
+
     def mix(
         self,
         query: Float[Tensor, "batch heads time head_width"],
@@ -128,34 +138,45 @@ class Hashing(AttentionLayer):
         self, tokens: Float[Tensor, "batch time width"]
     ) -> tuple[Float[Tensor, "batch time width"], HashingState]:
         """``call(tokens)`` and the state after the last of them, at once."""
-        key, value, _ = memory = self._remembered(tokens, None)
-        codes, _, _ = codes_of(key, self.rotations, self.size, None)
-        codes = ops.transpose(codes, (1, 2, 0, 3))
-        state = _extended(self.initial_state(int(tokens.shape[0])), key, value, codes)
-        return self._attend(self._queries(tokens), memory, causal=True), state
+        query, memory = self._shared(tokens, None)
+        key, value, _ = memory
+        buckets = self._buckets(key)
+        state = _extended(self.initial_state(int(tokens.shape[0])), key, value, buckets)
+        return self._attend(query, memory, causal=True), state
 
     def step(
         self, token: Float[Tensor, "batch 1 width"], state: HashingState
     ) -> tuple[Float[Tensor, "batch 1 width"], HashingState]:
         """The answer for the next token, and the state after it."""
-        key, value, _ = self._remembered(token, None)
-        buckets = ops.transpose(buckets_of(key, self.rotations), (1, 2, 0, 3))
-        earlier = ops.cast(state.codes[..., : state.keys.length] // BUCKET_STEP == buckets, "int32")
-        code = buckets * BUCKET_STEP + ops.sum(earlier, axis=-1, keepdims=True) // self.size
-        state = _extended(state, key, value, code)
+        query, (key, value, _) = self._shared(token, None)
+        state = _extended(state, key, value, self._buckets(key))
         keys, values = state.keys.filled()
-        found = shares(code, state.codes[..., : state.keys.length])
-        visible = ops.any(found, axis=2, keepdims=True)
-        query = self._queries(token) / math.sqrt(self.head_width)
-        scores = ops.matmul(query, ops.swapaxes(keys, -1, -2))
+        visible = self._visible(state.buckets[..., : state.keys.length])
+        scores = ops.matmul(query / math.sqrt(self.head_width), ops.swapaxes(keys, -1, -2))
         hidden = ops.cast(HIDDEN_SCORE, scores.dtype)
         itself = ops.arange(state.keys.length) == state.keys.length - 1
         # Itself, if it sees no other.
         scores = ops.where(itself, hidden / 2, ops.where(visible, scores, hidden))
         return self._merge(ops.matmul(softmax_over_keys(scores), values)), state
 
+    def _buckets(
+        self, key: Float[Tensor, "batch heads time head_width"]
+    ) -> Int[Tensor, "batch heads hashes time"]:
+        return ops.transpose(buckets_of(key, self.rotations), (1, 2, 0, 3))
+
+    def _visible(self, buckets: Int[Tensor, "batch heads hashes time"]) -> Bool[Tensor, "batch heads 1 time"]:
+        """True for what the last of the tokens sees."""
+        same = buckets == buckets[..., -1:]
+        met = ops.cumsum(ops.cast(same, "int32"), axis=-1)
+        return ops.any(ops.logical_and(same, met >= met[..., -1:] - self.size), axis=2, keepdims=True)
+
     def _remembered(self, tokens: Tensor, padding: Tensor | None, first: int | Tensor = 0) -> Memory:
-        return _unit(self._queries(tokens)), self._split(self.value_map(tokens)), padding
+        return self._shared(tokens, padding)[1]
+
+    def _shared(self, tokens: Tensor, padding: Tensor | None) -> tuple[Tensor, Memory]:
+        """Queries and memory of the same tokens."""
+        query = self._queries(tokens)
+        return query, (_unit(query), self._split(self.value_map(tokens)), padding)
 
 
 def _unit(tokens: Tensor) -> Tensor:
@@ -167,9 +188,9 @@ def _unit(tokens: Tensor) -> Tensor:
     return tokens / ops.sqrt(ops.where(square > 0, square, ops.ones_like(square)))
 
 
-def _extended(state: HashingState, key: Tensor, value: Tensor, codes: Tensor) -> HashingState:
-    """The state with these tokens after those it holds, the codes in as much storage as the keys."""
+def _extended(state: HashingState, key: Tensor, value: Tensor, buckets: Tensor) -> HashingState:
+    """The state with these tokens after those it holds, the buckets in as much storage as the keys."""
     first, keys = state.keys.length, state.keys.extended(key, value)
-    room = keys.key.shape[2] - state.codes.shape[-1]
-    kept = ops.pad(state.codes, ((0, 0), (0, 0), (0, 0), (0, room))) if room else state.codes
-    return HashingState(keys, ops.slice_update(kept, (0, 0, 0, first), codes))
+    room = keys.key.shape[2] - state.buckets.shape[-1]
+    kept = ops.pad(state.buckets, ((0, 0), (0, 0), (0, 0), (0, room))) if room else state.buckets
+    return HashingState(keys, ops.slice_update(kept, (0, 0, 0, first), buckets))

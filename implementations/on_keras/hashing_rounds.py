@@ -1,67 +1,19 @@
 """The rounds of hashed attention: who is in which bucket, and the mixture computed in sorted blocks.
 
-Tokens are sorted by bucket and position and cut into blocks of `size`, with no room left between the
-buckets: all that a token may see then lies in its own block and the two before it, or the one after it
-too if not causal. The rounds are merged by a running maximum and sum, and the backward pass computes the
-scores again. A code names bucket and chunk in one number: two tokens of a round may see one another if
-the query's code is the key's or one more. Sequences and heads are one axis, `rows`.
+Tokens are sorted by bucket and position and cut into blocks of `size`: all that a token may see lies in
+its own block and the one before. The rounds are merged by a running maximum and sum, and the backward
+pass computes the scores again. Sequences and heads are one axis, `rows`.
 """
 
 from collections.abc import Callable
 
 import keras
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from keras import ops
 
+from implementations.on_keras.hashing_places import NOWHERE, codes_of
 from implementations.on_keras.keras_types import Tensor
 from implementations.on_keras.visibility import HIDDEN_SCORE
-
-# Farther apart than any two chunks of one bucket.
-BUCKET_STEP = 2**20
-NOWHERE = -BUCKET_STEP
-BLOCKS_BEFORE = 2
-
-
-def buckets_of(
-    key: Float[Tensor, "batch heads time head_width"],
-    rotations: Float[Tensor, "hashes head_width directions"],
-) -> Int[Tensor, "hashes batch heads time"]:
-    """The signed direction, among ``2 * directions``, that each key lies nearest to, in every round."""
-    rotations = ops.cast(rotations, key.dtype)[:, None, None]
-    turned = ops.matmul(ops.stop_gradient(key)[None], rotations)
-    return ops.cast(ops.argmax(ops.concatenate([turned, -turned], axis=-1), axis=-1), "int32")
-
-
-def codes_of(
-    key: Float[Tensor, "batch heads time head_width"],
-    rotations: Float[Tensor, "hashes head_width directions"],
-    size: int,
-    padding: Bool[Tensor, "batch time"] | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Each token's code, NOWHERE if it is padded; the order of bucket and position; and that order undone.
-
-    All three have the shape ``[hashes, batch, heads, time]``.
-    """
-    buckets, length, last = buckets_of(key, rotations), key.shape[2], 2 * rotations.shape[-1]
-    places = ops.arange(length, dtype="int32")
-    if padding is not None:
-        real = padding[None, :, None]
-        buckets = ops.where(real, buckets, last)
-    ordered = ops.sort(buckets * length + places, axis=-1)
-    order, ordered = ordered % length, ordered // length
-    undone = ops.argsort(order, axis=-1)
-    counts = ops.sum(ops.one_hot(buckets, last + 1, dtype="int32"), axis=-2)
-    begins = ops.cumsum(counts, axis=-1) - counts
-    begin = ops.take_along_axis(begins, ordered, axis=-1)
-    codes = ordered * BUCKET_STEP + (places - begin) // size
-    codes = ops.take_along_axis(codes, undone, axis=-1)
-    return codes if padding is None else ops.where(real, codes, NOWHERE), order, undone
-
-
-def shares(query_codes: Tensor, key_codes: Tensor) -> Tensor:
-    """True where the key is in the query's bucket, in its chunk or the one before."""
-    ahead = query_codes - key_codes
-    return ops.logical_or(ahead == 0, ahead == 1)
 
 
 def attend_in_rounds(
@@ -75,10 +27,10 @@ def attend_in_rounds(
     size: int,
 ) -> Float[Tensor, "batch heads time head_width"]:
     """The values mixed by softmax over the union of the rounds' keys; zeros for a token without a bucket."""
-    shape, width = ops.shape(query), query.shape[-1]
+    shape, width, size = ops.shape(query), query.shape[-1], min(size, query.shape[2])
     codes, order, undone = (
         ops.reshape(part, (part.shape[0], -1, part.shape[-1]))
-        for part in codes_of(key, rotations, size, padding)
+        for part in codes_of(key, rotations, padding, causal=causal, size=size)
     )
     rounds = [_Round(codes, order, undone, number, causal, size) for number in range(rotations.shape[0])]
     rows = [ops.reshape(part, (-1, part.shape[2], width)) for part in (query, key, value)]
@@ -142,11 +94,9 @@ class _Round:
     def __init__(
         self, codes: Tensor, orders: Tensor, undone: Tensor, number: int, causal: bool, size: int
     ) -> None:
-        self.order, self.undone = orders[number], undone[number]
-        self.length, self.causal = orders.shape[-1], causal
-        self.size = min(size, self.length)
-        self.back = -self.length % self.size
-        self.reach = BLOCKS_BEFORE + (1 if causal else 2)
+        self.order, self.undone, self.number = orders[number], undone[number], number
+        self.length, self.size, self.limit = orders.shape[-1], size, size if causal else 1
+        self.back = -self.length % size
         self.codes = [codes[earlier] for earlier in range(number + 1)]
 
     def blocks(self, tokens: Tensor) -> Tensor:
@@ -154,21 +104,19 @@ class _Round:
         return self._cut(_taken(tokens, self.order), (0, self.back), 0)
 
     def windows(self, tokens: Tensor) -> Tensor:
-        """The same for keys: ``[rows, blocks, reach * size, width]``."""
+        """The same for keys: ``[rows, blocks, 2 * size, width]``."""
         return self._windows(_taken(tokens, self.order), 0)
 
     def scores(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """``[rows, blocks, size, reach * size]``, and True for the pairs that this round adds."""
+        """``[rows, blocks, size, 2 * size]``, and True for the pairs that this round adds."""
         scores = ops.matmul(self.blocks(query), _transposed(self.windows(key)))
         scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
-        asking = self._cut(self.order[..., None], (0, self.back), 0)
-        asked = _transposed(self._windows(self.order[..., None], -1))
         visible = self._visible()
-        if self.causal:
-            visible = ops.logical_and(visible, asked <= asking)
-        # Its own score is so low that it counts only where it is alone, and then wholly.
-        itself = ops.cast(HIDDEN_SCORE / 2, scores.dtype)
-        scores = ops.where(asked == asking, itself, scores)
+        if self.number == 0:
+            # Its own score is so low that it counts only where it is alone, and then wholly.
+            places = ops.arange(self.size)
+            itself = places[:, None] + self.size == ops.arange(2 * self.size)
+            scores = ops.where(itself, ops.cast(HIDDEN_SCORE / 2, scores.dtype), scores)
         return ops.where(visible, scores, ops.cast(HIDDEN_SCORE, scores.dtype)), visible
 
     def unsorted(self, blocks: Tensor) -> Tensor:
@@ -178,28 +126,23 @@ class _Round:
 
     def unsorted_sum(self, windows: Tensor) -> Tensor:
         """Undo `windows`, adding up what several blocks say of one key."""
-        total: Tensor = 0
-        for shift in range(self.reach):
-            part = windows[:, :, shift * self.size : (shift + 1) * self.size]
-            total = total + ops.pad(part, ((0, 0), (shift, self.reach - 1 - shift), (0, 0), (0, 0)))
-        return self.unsorted(total[:, BLOCKS_BEFORE : BLOCKS_BEFORE + windows.shape[1]])
+        before, own = windows[:, :, : self.size], windows[:, :, self.size :]
+        return self.unsorted(own + ops.pad(before[:, 1:], ((0, 0), (0, 1), (0, 0), (0, 0))))
 
     def _visible(self) -> Tensor:
         """True where this round finds a pair and none before it did."""
         found = None
         for codes in self.codes[::-1]:
             ordered = _taken(codes[..., None], self.order)
-            asking = ops.where(ordered == NOWHERE, 2 * NOWHERE, ordered)
-            asking = self._cut(asking, (0, self.back), 0)
-            pairs = shares(asking, _transposed(self._windows(ordered, NOWHERE)))
+            asking = self._cut(ops.where(ordered == NOWHERE, -1, ordered), (0, self.back), 0)
+            ahead = asking - _transposed(self._windows(ordered, NOWHERE))
+            pairs = ops.logical_and(ahead >= 0, ahead <= self.limit)
             found = pairs if found is None else ops.logical_and(found, ops.logical_not(pairs))
         return found
 
     def _windows(self, ordered: Tensor, filling: int) -> Tensor:
-        margins = (BLOCKS_BEFORE * self.size, self.back + (0 if self.causal else self.size))
-        blocks = self._cut(ordered, margins, filling)
-        count = (self.length + self.back) // self.size
-        return ops.concatenate([blocks[:, shift : shift + count] for shift in range(self.reach)], axis=2)
+        blocks = self._cut(ordered, (self.size, self.back), filling)
+        return ops.concatenate([blocks[:, :-1], blocks[:, 1:]], axis=2)
 
     def _cut(self, ordered: Tensor, margins: tuple[int, int], filling: int) -> Tensor:
         filled = ops.pad(ordered, ((0, 0), margins, (0, 0)), constant_values=filling)

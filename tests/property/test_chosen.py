@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from implementations.families.chosen import VARIANTS
 from implementations.on_torch.decoding import live_tensors
+from implementations.on_torch.hashing_places import buckets_of
+from implementations.on_torch.hashing_rounds import attend_in_rounds
 from implementations.on_torch.layer import build_layer
 from implementations.on_torch.weights import export_weights
 
@@ -231,7 +233,7 @@ class LargestTensor(TorchDispatchMode):
     ("name", "options", "entries"),
     [
         ("top_k", {"kept": 5}, lambda n: 256 * 3 * n),
-        ("hashing", {"hashes": 2, "buckets": 4, "size": 11}, lambda n: 4 * 11 * 3 * 1.1 * n),
+        ("hashing", {"hashes": 2, "buckets": 4, "size": 11}, lambda n: 2 * 11 * 3 * 1.1 * n),
         # Selected pairs with their tiles' rests, or the scores of the compressed blocks if those are more.
         ("native_sparse", {"selected": 3, "window": 61}, lambda n: 3 * max(4 * 64 * n, 1.1 * n * n / 16)),
     ],
@@ -268,6 +270,64 @@ def test_a_token_alone_in_its_buckets_answers_itself() -> None:
     given = tokens(1)
     itself = layer.output(layer.value(given))
     torch.testing.assert_close(layer(given), itself)
+
+
+def hashed(length: int, size: int, directions: int, *, causal: bool) -> tuple[np.ndarray, list[list[int]]]:
+    """Who sees whom in one round, and the real tokens of each bucket in order of position."""
+    generator = torch.Generator().manual_seed(length)
+    query = torch.randn(1, 1, length, length, dtype=torch.float64, generator=generator)
+    rotations = torch.randn(1, length, directions, dtype=torch.float64, generator=generator)
+    real = torch.rand(1, length, generator=generator) < 0.8
+    key, value = torch.nn.functional.normalize(query, dim=-1), torch.eye(length, dtype=torch.float64)
+    weights = attend_in_rounds(query, key, value.expand_as(key), rotations, real, causal=causal, size=size)
+    buckets = buckets_of(key, rotations)[0, 0, 0].masked_fill(~real[0], -1)
+    members = [(buckets == bucket).nonzero()[:, 0].tolist() for bucket in range(2 * directions)]
+    return (weights[0, 0] > 0).numpy(), members
+
+
+# Codes in 8 bits, up to their last, in 16 bits, up to their last, and in 32.
+sizes_of_codes = pytest.mark.parametrize(
+    ("length", "size", "directions"),
+    [(29, 5, 2), (151, 7, 2), (401, 2, 10), (401, 401, 50), (401, 401, 100)],
+)
+
+
+@sizes_of_codes
+def test_a_causal_token_sees_those_of_its_bucket_before_it(length, size, directions) -> None:
+    seen, buckets = hashed(length, size, directions, causal=True)
+    expected = np.zeros_like(seen)
+    for members in buckets:
+        for rank, token in enumerate(members):
+            expected[token, members[max(0, rank - size) : rank] or [token]] = True
+    np.testing.assert_array_equal(seen, expected)
+
+
+@sizes_of_codes
+def test_chunks_are_those_of_the_sorted_order(length, size, directions) -> None:
+    seen, buckets = hashed(length, size, directions, causal=False)
+    expected = np.zeros_like(seen)
+    ordered = [(token, number) for number, members in enumerate(buckets) for token in members]
+    for place, (token, bucket) in enumerate(ordered):
+        first = max(0, place // size - 1) * size
+        around = ordered[first : (place // size + 1) * size]
+        others = [other for other, its in around if its == bucket and other != token]
+        expected[token, others or [token]] = True
+    np.testing.assert_array_equal(seen, expected)
+
+
+@both_forms
+@pytest.mark.parametrize("length", [13, 15])
+def test_what_is_not_a_number_stays_in_its_sequence(causal, length) -> None:
+    layer = made("hashing", {"hashes": 2, "buckets": 4, "size": 5}, causal=causal)
+    given = tokens(length, batch=3)
+    given[1, 7] = torch.nan
+    given.requires_grad_(True)
+    out = layer(given)
+    out.square().sum().backward()
+    assert given.grad is not None
+    for sequences in (out.detach(), given.grad):
+        assert sequences[::2].isfinite().all()
+        assert not sequences[1].isfinite().all()
 
 
 def test_rotations_follow_their_seed_and_nothing_else() -> None:
