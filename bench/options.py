@@ -20,7 +20,10 @@ class ReportFormat(StrEnum):
     json = "json"
 
 
-Variants = Annotated[list[str] | None, typer.Argument(help="Variants to compare; all when none is named.")]
+Variants = Annotated[
+    list[str] | None,
+    typer.Argument(help="Variants to compare; 'all' for all of ours, the featured ones if none."),
+]
 Extra = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from bench.exits import refuse
 from bench.profiles import PROFILES
-from bench.registry import choose, registry
+from bench.registry import Registry, choose, registry
 from bench.schema import DTYPES, NORMALISATIONS, PHASES, POSITIONS, Request
+
+EVERYTHING = "all"
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -36,7 +38,7 @@ def checked(asked: Request) -> Request:
     known, cores = registry(), os.cpu_count() or 1
     return replace(
         asked,
-        variants=_known("variant", asked.variants, known.variants),
+        variants=_known("variant", _spelt_out(asked.variants, known), known.variants),
         frameworks=_known("framework", asked.frameworks, ("torch", "keras")),
         suites=_known("suite", asked.suites, known.suites),
         tasks=_known("task", asked.tasks, known.tasks),
@@ -49,6 +51,12 @@ def checked(asked: Request) -> Request:
         threads=asked.threads or cores,
         jobs=asked.jobs or cores,
     )
+
+
+def _spelt_out(asked: tuple[str, ...], known: Registry) -> tuple[str, ...]:
+    """The names with `EVERYTHING` in their place: all variants but the public packages' own."""
+    ours = tuple(row.name for row in known.variants.values() if not row.peer_of)
+    return tuple(name for one in asked for name in (ours if one == EVERYTHING else (one,)))
 
 
 def _known(kind: str, asked: Iterable[str], known: Collection[str]) -> tuple[str, ...]:

@@ -4,13 +4,12 @@ Each round sorts the tokens by bucket and position and cuts them into blocks of 
 may see lies in its own block and the one before. The mixture, its sum and its maximum so far travel from
 one round's order to the next, where the products add to them in place. Blocks are taken a few at a time,
 so that their scores stay in the processor's cache. The backward pass computes the scores again; sorting
-is a permutation, so that no gradient has to be scattered.
+is a permutation, so that no gradient has to be scattered. Exponentials are to base 2 (`base_two`).
 
 Sequences and heads lie one behind the other on the axis `tokens`. Nothing passes from one to the next,
 not even what is not a number: a sequence's first window begins with tokens of its own, which codes hide.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,14 +19,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from implementations.on_torch.base_two import BITS
 from implementations.on_torch.hashing_places import Places, buckets_of, places_of
 from implementations.on_torch.visibility import hidden_score
 
 SCORES_AT_ONCE = 2**19
-
-# Scores count in powers of 2: exp takes four times as long as exp2, and fifty times where it underflows,
-# as it does for all that is hidden.
-LOG2_E = math.log2(math.e)
 
 # Shares of a hidden key's score: a token itself counts only where it is alone, and then wholly; and what
 # no hidden key reaches.
@@ -152,7 +148,7 @@ class _Round:
         hidden = self._hidden(part).to(queries.dtype)
         if self.number == 0:
             hidden.diagonal(self.size, 1, 2).fill_(ITSELF)
-        return hidden.baddbmm_(queries, keys.mT, beta=hidden_score(queries.dtype), alpha=LOG2_E)
+        return hidden.baddbmm_(queries, keys.mT, beta=hidden_score(queries.dtype), alpha=BITS)
 
     def add_to_windows(self, windows: Tensor, part: slice, weights: Tensor, blocks: Tensor) -> None:
         """Add what `blocks` give to both halves of their windows; there is a block in front of the first."""
