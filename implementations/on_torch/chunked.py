@@ -131,10 +131,12 @@ class _Chunked(torch.autograd.Function):
         scores = _Scores(query, key, push, bias, blocks.causal)
         means = (gradient * mixed).sum(dim=-1, keepdim=True)
         for these, queries in blocks.of_queries(query, key.shape[1]):
-            outer = gradient[these, queries]
+            of_query = torch.zeros_like(query[these, queries], memory_format=torch.contiguous_format)
+            outer, shift = gradient[these, queries], log_sums[these, queries].transpose(1, 2)
             for keys in blocks.of_keys(queries, query.shape[1], key.shape[1]):
-                weights = scores.block(these, queries, keys, shift=log_sums[these, queries]).exp2_()
-                found.add(these, queries, keys, weights, outer, means[these, queries])
+                weights = scores.turned(these, queries, keys, shift).exp2_()
+                found.add(these, queries, keys, weights, outer, means[these, queries], of_query)
+            found.query[these, queries] = of_query
         return found.query, found.key, found.value, None, found.bias, None
 
 
@@ -177,25 +179,37 @@ class _Scores:
         self.scale = BITS / math.sqrt(query.shape[-1])
         self.storage = query.new_empty(0)
 
-    def block(self, rows: slice, queries: slice, keys: slice, shift: Tensor | None = None) -> Tensor:
-        """Scores minus `shift`, ``[rows, queries, keys]``, overwritten by the next call."""
-        query, key = self.query[rows, queries], self.key[rows, keys]
-        scores, self.storage = _room(self.storage, (len(query), query.shape[1], key.shape[1]))
-        begin = self._added(rows, queries, keys)
-        if shift is not None:
-            begin = -shift if begin is None else begin - shift
-        torch.baddbmm(
-            scores if begin is None else begin,
-            query,
-            key.transpose(1, 2),
-            beta=0 if begin is None else 1,
-            alpha=self.scale,
-            out=scores,
+    def block(self, rows: slice, queries: slice, keys: slice) -> Tensor:
+        """Scores ``[rows, queries, keys]``, overwritten by the next call."""
+        scores = self._products(
+            self.query[rows, queries], self.key[rows, keys], self._added(rows, queries, keys)
         )
         if self.causal and keys.stop > queries.start + 1:
             future = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device)
             scores.masked_fill_(future.triu_(1 + queries.start - keys.start), hidden_score(scores.dtype))
         return scores
+
+    def turned(self, rows: slice, queries: slice, keys: slice, shift: Tensor) -> Tensor:
+        """Scores minus `shift` ``[rows, 1, queries]`` the other way round, ``[rows, keys, queries]``: so the
+        gradients of keys and values are products of matrices as they lie, which are faster."""
+        added = self._added(rows, queries, keys)
+        begin = -shift if added is None else added.transpose(1, 2) - shift
+        scores = self._products(self.key[rows, keys], self.query[rows, queries], begin)
+        if self.causal and keys.stop > queries.start + 1:
+            future = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device)
+            scores.masked_fill_(future.tril_(keys.start - queries.start - 1), hidden_score(scores.dtype))
+        return scores
+
+    def _products(self, left: Tensor, right: Tensor, begin: Tensor | None) -> Tensor:
+        scores, self.storage = _room(self.storage, (len(left), left.shape[1], right.shape[1]))
+        return torch.baddbmm(
+            scores if begin is None else begin,
+            left,
+            right.transpose(1, 2),
+            beta=0 if begin is None else 1,
+            alpha=self.scale,
+            out=scores,
+        )
 
     def _added(self, rows: slice, queries: slice, keys: slice) -> Tensor | None:
         """What stands in a block beside the products, if anything."""
@@ -219,21 +233,30 @@ class _Gradients:
         self.storage = query.new_empty(0)
 
     def add(
-        self, rows: slice, queries: slice, keys: slice, weights: Tensor, outer: Tensor, means: Tensor
+        self,
+        rows: slice,
+        queries: slice,
+        keys: slice,
+        weights: Tensor,
+        outer: Tensor,
+        means: Tensor,
+        of_query: Tensor,
     ) -> None:
-        """A block's share: `weights` of its keys, `outer` the output's gradient, `means` its D."""
-        query, key, value = self.inputs
-        into = self.value[rows, keys]
-        torch.baddbmm(into, weights.transpose(1, 2), outer, out=into)
+        """A block's share, that of its queries into `of_query`: `weights` ``[rows, keys, queries]``, `outer`
+        the output's gradient, `means` its D."""
+        query, key, value = (
+            part[rows, place] for part, place in zip(self.inputs, (queries, keys, keys), strict=True)
+        )
+        # Products into a part of a larger tensor are taken one row at a time: better added afterwards.
+        self.value[rows, keys] += torch.bmm(weights, outer)
         scores, self.storage = _room(self.storage, tuple(weights.shape))
-        torch.baddbmm(-means, outer, value[rows, keys].transpose(1, 2), out=scores)
+        torch.baddbmm(-means.transpose(1, 2), value, outer.transpose(1, 2), out=scores)
         scores.mul_(weights)
         if self.bias is not None:
-            self.bias[:, queries, keys].index_add_(0, _heads_of(rows, self.bias), scores, alpha=NATS)
-        into = self.query[rows, queries]
-        torch.baddbmm(into, scores, key[rows, keys], alpha=self.scale, out=into)
-        into = self.key[rows, keys]
-        torch.baddbmm(into, scores.transpose(1, 2), query[rows, queries], alpha=self.scale, out=into)
+            of_bias = scores.transpose(1, 2)
+            self.bias[:, queries, keys].index_add_(0, _heads_of(rows, self.bias), of_bias, alpha=NATS)
+        torch.baddbmm(of_query, scores.transpose(1, 2), key, alpha=self.scale, out=of_query)
+        self.key[rows, keys].add_(torch.bmm(scores, query), alpha=self.scale)
 
 
 def _heads_of(rows: slice, bias: Tensor) -> Tensor:
