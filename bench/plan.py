@@ -171,7 +171,8 @@ class Planner:
             steps=steps,
             environment_id=self.site.environment_id,
             device=self.request.device,
-            threads=max(1, self.request.threads // (self.request.jobs if suite.tasks else 1)),
+            # Trainings and certificates share the cores; memory is that of work on all of them.
+            threads=max(1, self.request.threads // (self.request.jobs if suite.tasks or suite.admits else 1)),
             time_limit=self.profile.time_limit,
             memory_limit=int(self.site.memory_bytes * MEMORY_SHARE / side_by_side),
             exclusive=suite.exclusive,

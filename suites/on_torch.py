@@ -16,10 +16,30 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from suites.framework import PLAINLY, Batch, Execution, Loss, Model
 
+Shape = Sequence[int]
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 # Keras's default. torch's own is 1e-8; both frameworks use one, so that the same training is compared.
 ADAM_EPSILON = 1e-7
+
+
+_FUSED = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_FUSED_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def _forward_products(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
+    """Operations of Q K^T and of the weights times V, from the shapes `[batch, heads, time, width]`."""
+    batch, heads, time, width = query
+    return 2 * batch * heads * time * key[2] * (width + value[3])
+
+
+def _backward_products(_: Shape, query: Shape, key: Shape, value: Shape, *__: object, **___: object) -> int:
+    """Those of the four products that the gradients take where the weights are kept."""
+    return 2 * _forward_products(query, key, value)
+
+
+FUSED_ON_CPU = {_FUSED: _forward_products, _FUSED_BACKWARD: _backward_products}
 
 
 class Torch:
@@ -170,10 +190,11 @@ class Torch:
     def operations(self, call: Callable[[], Any]) -> int | None:
         """Floating-point operations of one call: the products and convolutions torch knows how to count.
 
-        Counted with attention written out, because the counter sees 0 in the fused CPU kernel. None
-        where nothing was counted, which means that it could not be, not that there was no work.
+        Counted with attention written out, because the counter sees 0 in the fused CPU kernel; who insists
+        on that kernel is counted as if it were written out. None where nothing was counted, which means
+        that it could not be, not that there was no work.
         """
-        counter = FlopCounterMode(display=False)
+        counter = FlopCounterMode(display=False, custom_mapping=FUSED_ON_CPU)
         try:
             with sdpa_kernel(SDPBackend.MATH), counter:
                 call()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from suites.properties.subject import BrokenClaimError, Layer, NotClaimedError, Subject
@@ -9,6 +11,8 @@ from suites.properties.subject import BrokenClaimError, Layer, NotClaimedError, 
 STEP = 1e-6
 TOLERANCE = 1e-5
 DIRECTIONS = 3
+# A step whose square no float64 feels, and more scatter than rounding in float64 makes.
+UNFELT, SCATTER = 1e-7, 1e-10
 
 
 def gradient(subject: Subject) -> None:
@@ -45,8 +49,20 @@ def _agree(layer: Layer, subject: Subject) -> None:
             analytic = float((gradients[name] * direction).sum())
             size = max(1.0, float(np.abs(gradients[name]).max()) * np.sqrt(direction.size))
             if not abs(numeric - analytic) <= TOLERANCE * size:
+                _require_digits(lambda distance: loss(name, direction, distance))  # noqa: B023  called at once
                 raise BrokenClaimError(
                     f"{'causal, ' if layer.causal else ''}derivative by {name} along a random direction: "
                     f"finite difference {numeric:.8g}, gradient {analytic:.8g}"
                 )
         layer.insert(weights)
+
+
+def _require_digits(loss: Callable[[float], float]) -> None:
+    """Raise NotImplementedError where answers scatter as those of float32 do, whatever they are called."""
+    middle = loss(0.0)
+    scatter = abs(loss(UNFELT) - 2 * middle + loss(-UNFELT))
+    if scatter > SCATTER * max(1.0, abs(middle)):
+        raise NotImplementedError(
+            "finite differences need the digits of float64, and answers have fewer: between steps of "
+            f"{UNFELT:g} they scatter by {scatter:.1g}"
+        )

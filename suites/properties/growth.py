@@ -1,8 +1,9 @@
 """Cost grows as declared: operations counted, and time measured.
 
-Certificates run side by side, so their times are rough: they are held to an upper bound only, far enough
-above the declared exponent that noise cannot cross it and a hidden n x n must. The settled exponents are
-those of the speed suite.
+Certificates run side by side, so time is that of the process on its processors, which waiting for others
+does not lengthen; it is rough all the same and held to an upper bound only, far enough above the declared
+exponent that noise cannot cross it and a hidden n x n must. The settled exponents are those of the speed
+suite.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from suites.properties.subject import BrokenClaimError, Layer, NotClaimedError, 
 COUNTED_LENGTHS = (2048, 4096)
 TIMED_LENGTHS = (1024, 8192)
 REPEATS = 3
-TRIES = 3
+TRIES = 4
 # Upwards nothing but rounding is forgiven. Downwards the projections weigh in, which are linear for all.
 COUNT_TOLERANCE = 0.15
 PROJECTIONS_SHARE = 0.3
@@ -53,19 +54,20 @@ def _counted(subject: Subject, causal: bool, declared: float) -> dict[str, str]:
 
 
 def _timed(subject: Subject, causal: bool, declared: float) -> dict[str, str]:
-    """The smallest exponent of a few tries: other work can lengthen a time, but not for ever."""
-    exponents = []
+    """The exponent between the shortest times of a few tries: other work lengthens a time, never all."""
+    shortest = dict.fromkeys(TIMED_LENGTHS, math.inf)
+    exponent = math.inf
     for _ in range(TRIES):
-        seconds = [_seconds(subject, causal, length) for length in TIMED_LENGTHS]
-        exponents.append(_exponent(TIMED_LENGTHS, seconds))
-        if exponents[-1] <= declared + TIME_TOLERANCE:
+        shortest = {length: min(best, _seconds(subject, causal, length)) for length, best in shortest.items()}
+        exponent = _exponent(TIMED_LENGTHS, list(shortest.values()))
+        if exponent <= declared + TIME_TOLERANCE:
             break
     else:
         raise BrokenClaimError(
-            f"time grows with the length to the {min(exponents):.2f} between {TIMED_LENGTHS[0]} and "
+            f"time grows with the length to the {exponent:.2f} between {TIMED_LENGTHS[0]} and "
             f"{TIMED_LENGTHS[1]} tokens, declared is {declared:g}"
         )
-    return {"exponent_of_time": f"{exponents[-1]:.2f} (rough, {TIMED_LENGTHS[0]} to {TIMED_LENGTHS[1]})"}
+    return {"exponent_of_time": f"{exponent:.2f} (rough, {TIMED_LENGTHS[0]} to {TIMED_LENGTHS[1]})"}
 
 
 def _exponent(lengths: tuple[int, ...], costs: list[float]) -> float:
@@ -88,7 +90,7 @@ def _seconds(subject: Subject, causal: bool, length: int) -> float:
     layer.framework.output(call())
     spans = []
     for _ in range(REPEATS):
-        begin = time.perf_counter()
+        begin = time.process_time()
         layer.framework.output(call())
-        spans.append(time.perf_counter() - begin)
+        spans.append(time.process_time() - begin)
     return min(spans)

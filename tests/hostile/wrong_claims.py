@@ -24,6 +24,12 @@ def right(query, key, value, *, causal=False, padding=None):
     return _softmax(query, key, value, _hidden(query, key, causal, padding))
 
 
+def right_in_single(query, key, value, *, causal=False, padding=None):
+    """Nothing is wrong with it, but it has no digits beyond float32's, whatever comes in."""
+    parts = (part.float() for part in (query, key, value))
+    return right(*parts, causal=causal, padding=padding).to(value.dtype)
+
+
 def sees_the_future(query, key, value, *, causal=False, padding=None):
     return _softmax(query, key, value, _hidden(query, key, False, padding))
 

@@ -127,6 +127,13 @@ def test_a_right_kernel_has_every_property_that_it_claims() -> None:
     assert rows.keys() >= {"causality", "padding", "exactness", "mixing", "stepwise", "state", "growth"}
 
 
+def test_a_right_kernel_without_the_digits_of_float64_is_not_said_to_have_wrong_gradients() -> None:
+    rows = certify(f"{WRONG}:right_in_single", EXACT)
+    assert {name: row.reason for name, row in rows.items() if row.status == "failed"} == {}
+    assert rows["gradient"].status == "unsupported"
+    assert "digits of float64" in rows["gradient"].reason
+
+
 def test_a_right_recurrence_has_every_property_that_it_claims() -> None:
     rows = certify(f"{WRONG}:RightRecurrence", RECURRENT)
     assert {name: row.reason for name, row in rows.items() if row.status != "ok"} == {}

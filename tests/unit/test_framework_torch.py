@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suites.framework import open_framework
 from suites.on_torch import Torch
@@ -164,6 +165,19 @@ def test_operations_of_fused_attention_are_counted_as_if_written_out(framework: 
     key = torch.randn(batch, heads, source, head_width)
     counted = framework.operations(lambda: torch.nn.functional.scaled_dot_product_attention(query, key, key))
     assert counted == 2 * 2 * batch * heads * time * source * head_width
+
+
+def test_operations_of_who_insists_on_the_fused_kernel_are_counted_too(framework: Torch) -> None:
+    query = torch.randn(2, 3, 11, 5, requires_grad=True)
+    key = torch.randn(2, 3, 13, 5, requires_grad=True)
+
+    def insisting() -> torch.Tensor:
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            return torch.nn.functional.scaled_dot_product_attention(query, key, key)
+
+    products = 2 * 2 * 2 * 3 * 11 * 13 * 5
+    assert framework.operations(insisting) == products
+    assert framework.operations(lambda: torch.autograd.backward(insisting().sum())) == 3 * products
 
 
 def test_operations_of_a_model_are_counted_in_evaluation_mode_too(framework: Torch) -> None:

@@ -142,3 +142,9 @@ def test_short_layers_are_timed_before_anything_long() -> None:
 def test_a_variant_of_the_users_brings_its_framework_and_that_frameworks_reference() -> None:
     made = plan(extra=("mine.layers:Own@keras",), frameworks=("torch",), suites=("throughput",))
     assert {"Own@keras", "softmax@keras"} <= implementations(made.jobs)
+
+
+def test_certificates_share_the_cores_between_them() -> None:
+    made = plan(variants=("sdpa",), frameworks=("torch",), suites=("memory",), threads=4, jobs=2)
+    threads = {job.suite: job.threads for job in made.jobs}
+    assert threads == {"certificate": 2, "memory": 4}
