@@ -11,8 +11,10 @@ arXiv:2309.17453, section 3.2. Departure from the latter: positions are those of
 The sequence is cut into blocks of queries; a block is multiplied with the few key blocks in its reach,
 which overlap from block to block and are therefore views into one padded copy. The scores that exist are
 n x (about w), never n x n. Blocks play the part of heads in torch's fused kernel, so that one mask of a
-block serves them all; keys that are padded or outside the sequence are pushed down by one more channel,
-as in `sdpa`. Sinks stand before each block's keys and are hidden where they would come a second time.
+block serves them all. Where nothing is padded and there are no sinks, blocks whose reach leaves the sequence
+are attended to apart and the others take their keys as they lie. Else keys that are padded or outside the
+sequence are pushed down by one more channel, as in `sdpa`, and sinks stand before each block's keys, hidden
+where they would come a second time.
 """
 
 import math
@@ -27,7 +29,9 @@ from implementations.on_torch import sdpa
 from implementations.on_torch.projected import AttentionLayer, LayerSettings
 from implementations.on_torch.visibility import hidden_score, require_equal_lengths
 
-SMALLEST_BLOCK, LARGEST_BLOCK = 16, 64
+SMALLEST_BLOCK = 4
+# Smaller ones waste fewer keys at their edges; for gradients, whose sums go over the reach, it does not pay.
+LARGEST_BLOCK, LARGEST_FOR_GRADIENTS = 32, 64
 
 
 class WindowState(NamedTuple):
@@ -139,7 +143,12 @@ def attend(
         before >= query.shape[-2] - 1 or sinks >= query.shape[-2]
     ):  # every key is seen: this is plain attention
         return sdpa.attend(query, key, value, causal=causal, padding=padding)
-    mixed = _attend_in_blocks(query, key, value, padding, before, after, sinks)
+    differentiated = torch.is_grad_enabled() and any(part.requires_grad for part in (query, key, value))
+    largest = LARGEST_FOR_GRADIENTS if differentiated else LARGEST_BLOCK
+    blocks = _Blocks(query.shape[-2], before, after, largest)
+    if padding is None and not sinks and blocks.inner:
+        return _attend_apart(query, key, value, blocks)
+    mixed = _attend_in_blocks(query, key, value, padding, blocks, sinks)
     if padding is not None:
         seen = _sees_near_key(padding, before, after) | padding[:, None, :sinks, None].any(2, keepdim=True)
         mixed = mixed.masked_fill(~seen, 0.0)
@@ -158,42 +167,90 @@ def _require_possible(window: int, sinks: int) -> None:
         raise ValueError(f"sinks must be at least 0 tokens, got {sinks}")
 
 
-def _attend_in_blocks(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    padding: Tensor | None,
-    before: int,
-    after: int,
-    sinks: int,
-) -> Tensor:
+class _Blocks:
+    """A sequence of `length` tokens in blocks of `size`, at most `largest`: how many a block reaches in front
+    of it and behind, and how many are `inner`, far enough from both ends to reach none outside."""
+
+    def __init__(self, length: int, before: int, after: int, largest: int) -> None:
+        self.before, self.after = before, after
+        self.size = min(largest, max(SMALLEST_BLOCK, before))
+        self.count = math.ceil(length / self.size)
+        self.front, self.back = math.ceil(before / self.size), math.ceil(after / self.size)
+        self.reach = self.front + 1 + self.back
+        self.inner = max(0, length // self.size - self.front - self.back)
+
+    def band(self, device: torch.device) -> Tensor:
+        """True where a query of an inner block is near a key in its reach, ``[1, 1, size, reach * size]``."""
+        first = -self.front * self.size
+        return self.near(range(self.size), range(first, first + self.reach * self.size), device)
+
+    def near(self, queries: range, keys: range, device: torch.device) -> Tensor:
+        """True where a query at one of these positions sees a key, ``[1, 1, queries, keys]``."""
+        asking = torch.arange(queries.start, queries.stop, device=device)[:, None]
+        asked = torch.arange(keys.start, keys.stop, device=device)
+        return ((asked >= asking - self.before) & (asked <= asking + self.after))[None, None]
+
+
+def _attend_apart(query: Tensor, key: Tensor, value: Tensor, blocks: _Blocks) -> Tensor:
+    """Without padding: the inner blocks at once, and the ends of the sequence each by themselves."""
     batch, heads, length, width = query.shape
-    size = min(LARGEST_BLOCK, max(SMALLEST_BLOCK, before))
-    blocks = math.ceil(length / size)
-    front, back = math.ceil(before / size), math.ceil(after / size)
-    margins = (front * size, (blocks + back) * size - length)
+    first, inner = blocks.front * blocks.size, blocks.inner * blocks.size
+    begin, middle, end = (
+        query[:, :, place]
+        for place in (slice(first), slice(first, first + inner), slice(first + inner, None))
+    )
+    whole = (blocks.front + blocks.inner + blocks.back) * blocks.size
+    split = (batch * heads, -1, blocks.size, width)
+    keys, values = (_overlapping(part[:, :, :whole].reshape(split), blocks.reach) for part in (key, value))
+    mixed = functional.scaled_dot_product_attention(
+        middle.reshape(split), keys, values, attn_mask=blocks.band(query.device)
+    )
+    ends = (
+        (begin, range(first), range(min(length, first + blocks.after))),
+        (end, range(first + inner, length), range(first + inner - blocks.before, length)),
+    )
+    mixed_begin, mixed_end = (
+        functional.scaled_dot_product_attention(
+            queries,
+            key[:, :, near.start : near.stop],
+            value[:, :, near.start : near.stop],
+            attn_mask=blocks.near(places, near, query.device),
+        )
+        if len(places)
+        else queries
+        for queries, places, near in ends
+    )
+    return torch.cat((mixed_begin, mixed.reshape(batch, heads, inner, width), mixed_end), dim=2)
+
+
+def _attend_in_blocks(
+    query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None, blocks: _Blocks, sinks: int
+) -> Tensor:
+    """Blocks whose keys carry one more channel, in which hidden ones are pushed down."""
+    batch, heads, length, width = query.shape
+    margins = (blocks.front * blocks.size, (blocks.count + blocks.back) * blocks.size - length)
     real = query.new_ones(1, length, dtype=torch.bool) if padding is None else padding
     push = _push(real, key.dtype)
     pushed = functional.pad(key, (0, 1, *margins))
     pushed[..., -1] = functional.pad(push, margins, value=hidden_score(key.dtype))
     pushed[..., margins[0] : margins[0] + sinks, -1] = hidden_score(key.dtype)
-    split = (batch * heads, -1, size, width + 1)
-    keys = _overlapping(pushed.view(split), front + 1 + back)
-    values = _overlapping(functional.pad(value, (0, 1, *margins)).view(split), front + 1 + back)
-    band = _band(size, front, back, before, after, query.device)
+    split = (batch * heads, -1, blocks.size, width + 1)
+    keys = _overlapping(pushed.view(split), blocks.reach)
+    values = _overlapping(functional.pad(value, (0, 1, *margins)).view(split), blocks.reach)
+    band = blocks.band(query.device)
     if sinks:
         first = torch.cat((key[:, :, :sinks], push[..., :sinks, None].expand(batch, heads, -1, 1)), dim=-1)
         keys = _behind(first, keys)
         values = _behind(functional.pad(value[:, :, :sinks], (0, 1)), values)
         band = functional.pad(band, (sinks, 0), value=True)
     mixed = functional.scaled_dot_product_attention(
-        functional.pad(query, (0, 1, 0, blocks * size - length), value=1.0).view(split),
+        functional.pad(query, (0, 1, 0, blocks.count * blocks.size - length), value=1.0).view(split),
         keys,
         values,
         attn_mask=band,
         scale=1 / math.sqrt(width),
     )
-    return mixed.reshape(batch, heads, blocks * size, width + 1)[:, :, :length, :width]
+    return mixed.reshape(batch, heads, -1, width + 1)[:, :, :length, :width]
 
 
 def _behind(first: Tensor, views: Tensor) -> Tensor:
@@ -204,13 +261,6 @@ def _behind(first: Tensor, views: Tensor) -> Tensor:
 def _push(real: Tensor, dtype: torch.dtype) -> Tensor:
     """What is added to each key's score: 0 for a real one; broadcastable to ``[batch, heads, source]``."""
     return torch.zeros_like(real, dtype=dtype).masked_fill(~real, hidden_score(dtype))[:, None]
-
-
-def _band(size: int, front: int, back: int, before: int, after: int, device: torch.device) -> Tensor:
-    """True where a query of a block is near a key in its reach, ``[1, 1, size, reach * size]``."""
-    queries = torch.arange(size, device=device)[:, None]
-    keys = torch.arange(-front * size, (1 + back) * size, device=device)
-    return ((keys >= queries - before) & (keys <= queries + after))[None, None]
 
 
 def _sees_near_key(padding: Tensor, before: int, after: int) -> Tensor:

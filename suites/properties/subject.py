@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -112,8 +112,9 @@ class Subject:
         return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
     def kernel(self, *arrays: Array) -> Any:
-        """What the bare kernel answers, as the framework's tensor."""
-        return self.framework.call(self.place.attention, *self.framework.arrays(arrays, "float32"))
+        """What the bare kernel answers in its first form, as the framework's tensor."""
+        form = partial(self.place.attention, causal=True) if self.forms[0] else self.place.attention
+        return self.framework.call(form, *self.framework.arrays(arrays, "float32"))
 
     def layer(
         self,

@@ -30,6 +30,12 @@ def right_in_single(query, key, value, *, causal=False, padding=None):
     return right(*parts, causal=causal, padding=padding).to(value.dtype)
 
 
+def right_causal_only(query, key, value, *, causal=False, padding=None):
+    if not causal:
+        raise NotImplementedError("build it with causal=True")
+    return right(query, key, value, causal=True, padding=padding)
+
+
 def sees_the_future(query, key, value, *, causal=False, padding=None):
     return _softmax(query, key, value, _hidden(query, key, False, padding))
 

@@ -134,6 +134,12 @@ def test_a_right_kernel_without_the_digits_of_float64_is_not_said_to_have_wrong_
     assert "digits of float64" in rows["gradient"].reason
 
 
+def test_a_right_kernel_without_another_form_than_the_causal_one_is_not_barred() -> None:
+    rows = certify(f"{WRONG}:right_causal_only", Claims(causal=True, causal_only=True, reach="all"))
+    assert {name: row.reason for name, row in rows.items() if row.status != "ok"} == {}
+    assert "causality" in rows
+
+
 def test_a_right_recurrence_has_every_property_that_it_claims() -> None:
     rows = certify(f"{WRONG}:RightRecurrence", RECURRENT)
     assert {name: row.reason for name, row in rows.items() if row.status != "ok"} == {}
