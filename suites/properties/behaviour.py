@@ -49,9 +49,7 @@ def _expect_shape(answer: Any, expected: tuple[int, ...], what: str) -> None:
 def finite(subject: Subject) -> None:
     """No NaN or infinity on ordinary input, with the options that are measured."""
     for causal in subject.forms:
-        layer = subject.layer(
-            causal=causal, options=subject.options, drawn=False, max_length=ORDINARY_LENGTH
-        )
+        layer = subject.layer(causal=causal, options=subject.options, drawn=False, max_length=ORDINARY_LENGTH)
         call = layer.framework.forward(layer.model, tuple(layer.inputs(subject.tokens(ORDINARY_LENGTH))))
         answer = layer.framework.output(call())
         if not np.isfinite(answer).all():
