@@ -18,7 +18,7 @@ where they would come a second time.
 """
 
 import math
-from typing import Any, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from implementations.on_torch import sdpa
+from implementations.on_torch.overlapping_blocks import overlapping
 from implementations.on_torch.projected import AttentionLayer, LayerSettings
 from implementations.on_torch.visibility import hidden_score, require_equal_lengths
 
@@ -201,7 +202,7 @@ def _attend_apart(query: Tensor, key: Tensor, value: Tensor, blocks: _Blocks) ->
     )
     whole = (blocks.front + blocks.inner + blocks.back) * blocks.size
     split = (batch * heads, -1, blocks.size, width)
-    keys, values = (_overlapping(part[:, :, :whole].reshape(split), blocks.reach) for part in (key, value))
+    keys, values = (overlapping(part[:, :, :whole].reshape(split), blocks.reach) for part in (key, value))
     mixed = functional.scaled_dot_product_attention(
         middle.reshape(split), keys, values, attn_mask=blocks.band(query.device)
     )
@@ -235,8 +236,8 @@ def _attend_in_blocks(
     pushed[..., -1] = functional.pad(push, margins, value=hidden_score(key.dtype))
     pushed[..., margins[0] : margins[0] + sinks, -1] = hidden_score(key.dtype)
     split = (batch * heads, -1, blocks.size, width + 1)
-    keys = _overlapping(pushed.view(split), blocks.reach)
-    values = _overlapping(functional.pad(value, (0, 1, *margins)).view(split), blocks.reach)
+    keys = overlapping(pushed.view(split), blocks.reach)
+    values = overlapping(functional.pad(value, (0, 1, *margins)).view(split), blocks.reach)
     band = blocks.band(query.device)
     if sinks:
         first = torch.cat((key[:, :, :sinks], push[..., :sinks, None].expand(batch, heads, -1, 1)), dim=-1)
@@ -270,32 +271,3 @@ def _sees_near_key(padding: Tensor, before: int, after: int) -> Tensor:
     positions = torch.arange(length, device=padding.device)
     first, last = (positions - before).clamp(min=0), (positions + after + 1).clamp(max=length)
     return (counted[:, last] > counted[:, first])[:, None, :, None]
-
-
-class _Overlapping(torch.autograd.Function):
-    """Views of `reach` neighbouring blocks: ``[rows, blocks, size, width]`` to ``[…, reach * size, width]``.
-
-    The gradient of a strided view adds up element by element; here it is `reach` additions of slices.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, blocks: Tensor, reach: int) -> Tensor:
-        rows, count, size, width = blocks.shape
-        ctx.reach = reach
-        shape = (rows, count - reach + 1, reach * size, width)
-        return blocks.as_strided(shape, (count * size * width, size * width, width, 1))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = gradients
-        rows, views, span, width = gradient.shape
-        size = span // ctx.reach
-        total = gradient.new_zeros(rows, views + ctx.reach - 1, size, width)
-        for shift in range(ctx.reach):
-            total[:, shift : shift + views] += gradient[:, :, shift * size : (shift + 1) * size]
-        return total, None
-
-
-def _overlapping(blocks: Tensor, reach: int) -> Tensor:
-    views: Tensor = _Overlapping.apply(blocks.contiguous(), reach)  # type: ignore[no-untyped-call]  # torch has no types for it
-    return views
