@@ -37,7 +37,8 @@ COLUMNS: tuple[Column, ...] = (
 )
 _INTRODUCTION = """# The catalogue
 
-Made from measurements by `tox run -e catalogue`; do not edit. Every ratio is ours over the other's, below 1
+Made from the runs named below, such as `tox run -e catalogue` measures; do not edit.
+Every ratio is ours over the other's, below 1
 being better, with its t interval over launches, at the longest length that both were measured at. The best
 peer is the public implementation of the same variant that was fastest there. The exponent is the slope of
 log time over log length of a forward pass, beside the one declared; short lengths, where projections weigh
