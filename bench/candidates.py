@@ -12,6 +12,8 @@ from bench.registry import Registry, choose
 from bench.schema import RELATIVE_POSITIONS, Architecture, Arm, Request, Role, Task, Variant, Workload
 
 REFERENCE = "softmax"
+# The family of what a variant must beat to have learnt anything through its mixing.
+CONTROLS = "controls"
 # The profile that measures every variant when none is named, and the suite that checks them all.
 DECODING_PHASES = ("prefill", "decode", "generate")
 WHOLE_CATALOGUE, ADMITTING = "full", "certificate"
@@ -116,6 +118,15 @@ def candidates(request: Request, registry: Registry) -> list[Candidate]:
     return found + list(_extra_candidates(request, registry))
 
 
+def controls(request: Request, registry: Registry, taken: Iterable[str]) -> list[Candidate]:
+    """The variants that a task must tell from real ones, as far as nobody asked for them: on the first of
+    the frameworks asked for."""
+    framework = next((one for one in frameworks(request) if one in FRAMEWORK_EXTRAS), "")
+    rows = [row for row in registry.variants.values() if row.family == CONTROLS and framework in row.targets]
+    found = [Candidate(variant=row, framework=framework, target=row.targets[framework]) for row in rows]
+    return [candidate for candidate in found if candidate.name not in set(taken)]
+
+
 def _names(request: Request, registry: Registry, framework: str) -> list[str]:
     """The reference, then what was named or is meant without a name, then the peers that were asked for."""
     names = choose("variant", request.variants, registry.variants)
@@ -175,7 +186,7 @@ def refusal(candidate: Candidate, work: Workload | Task | None, registry: Regist
         return f"{work.architecture} needs cross-attention, which {candidate.variant.name} does not have"
     if isinstance(work, Workload):
         return _unfit(candidate.variant, work, architecture)
-    return _needs_causality(candidate.variant, architecture, causal=False)
+    return _needs_causality(candidate.variant, architecture, causal=work.causal)
 
 
 def _unfit(variant: Variant, work: Workload, architecture: Architecture) -> str:

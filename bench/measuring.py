@@ -139,7 +139,7 @@ class Bench:
     def __init__(self, job: Job, tell: Callable[[int, int], None], alive: Callable[[], None]) -> None:
         self.job = job
         self._tell = tell
-        self._alive = alive
+        self.alive = alive
         self._step = 0
         self._arm: Arm | None = None
         self._failed: list[Measurement] = []
@@ -201,7 +201,7 @@ class Bench:
         becomes a row.
         """
         self.working_on(step, arm)
-        self._alive()
+        self.alive()
         try:
             return call(), None
         except Exception as error:  # noqa: BLE001  see above

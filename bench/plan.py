@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
-from bench.candidates import FRAMEWORK_EXTRAS, REFERENCE, candidates, frameworks, refusal, what_to_install
+from bench.candidates import (
+    FRAMEWORK_EXTRAS,
+    REFERENCE,
+    Candidate,
+    candidates,
+    controls,
+    frameworks,
+    refusal,
+    what_to_install,
+)
 from bench.measuring import failure
 from bench.profiles import PROFILES
 from bench.registry import Registry, choose
@@ -37,6 +47,7 @@ WHOLE_TRAININGS = 2
 START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
 MEMORY_SHARE = 0.85
 TRAINING_SECONDS = 8.0
+ATTACK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +68,27 @@ class Planner:
         self.site = site
         self.profile: Profile = PROFILES[request.profile]
         self.candidates = candidates(request, registry)
+        self.controls: list[Candidate] = []
         self.refusals: list[Measurement] = []
 
     def plan(self) -> Plan:
         """All jobs in the order they run in, and the rows of what cannot be measured."""
-        asked = choose("suite", self.request.suites, self.registry.suites) or list(self.registry.suites)
-        if self.request.tasks and not self.request.suites:
-            asked = [name for name in asked if self.registry.suites[name].tasks]
-        jobs: list[Job] = []
-        for suite in self.registry.suites.values():
-            if suite.admits or suite.name in asked:
-                jobs.extend(self._suite(suite))
+        asked = self._asked()
+        if any(suite.tasks for suite in asked) and any(map(self._tasks, asked)):
+            taken = [candidate.name for candidate in self.candidates]
+            self.controls = controls(self.request, self.registry, taken)
+        jobs = [job for suite in asked for job in self._suite(suite)]
         return Plan(jobs=tuple(sorted(jobs, key=_order)), refusals=tuple(self.refusals))
+
+    def _asked(self) -> list[Suite]:
+        """The suites that were named or are meant, and those that they stand on."""
+        suites = self.registry.suites
+        named = choose("suite", self.request.suites, suites)
+        asked = named or [name for name, suite in suites.items() if self.profile.name in suite.unnamed]
+        if self.request.tasks and not named:
+            asked = [name for name in asked if suites[name].tasks]
+        trained_by = {suites[name].trained_by for name in asked}
+        return [suite for name, suite in suites.items() if suite.admits or name in (*asked, *trained_by)]
 
     def _suite(self, suite: Suite) -> Iterator[Job]:
         absent = what_to_install(suite.extra, suite.modules)
@@ -76,6 +96,8 @@ class Planner:
             self._refuse_all(suite, absent)
         elif suite.interleaved:
             yield from self._interleaved(suite)
+        elif suite.trained_by:
+            yield from self._on_trained(suite)
         elif suite.tasks:
             yield from self._trainings(suite)
         else:
@@ -95,7 +117,7 @@ class Planner:
         return [tasks[name] for name in names if name in tasks]
 
     def _arms(self, suite: Suite, step: Step, framework: str | None, *, control: bool) -> Iterator[Arm]:
-        for candidate in self.candidates:
+        for candidate in self._candidates(suite):
             if framework is not None and candidate.framework != framework:
                 continue
             role: Role = "reference" if candidate.variant.name == REFERENCE else "candidate"
@@ -110,6 +132,10 @@ class Planner:
             if control and role == "reference":
                 yield replace(arm, role="control")
 
+    def _candidates(self, suite: Suite) -> list[Candidate]:
+        learns = suite.tasks or suite.trained_by or suite.admits
+        return [*self.candidates, *(self.controls if learns else ())]
+
     def _refuse(self, suite: Suite, step: Step, arm: Arm, reason: str, *, failed: bool = False) -> None:
         job = self._job(suite, arm.implementation.rpartition("@")[2], 0, "", ())
         status: Status = "failed" if failed else "unsupported"
@@ -123,7 +149,7 @@ class Planner:
         works: list[Workload | Task] = [*self._workloads(suite), *self._tasks(suite)]
         for work in works:
             step = self._step(work)
-            for candidate in self.candidates:
+            for candidate in self._candidates(suite):
                 arm = Arm(implementation=candidate.name, role="candidate", target="")
                 self._refuse(suite, step, arm, reason)
 
@@ -172,7 +198,11 @@ class Planner:
             environment_id=self.site.environment_id,
             device=self.request.device,
             # Trainings and certificates share the cores; memory is that of work on all of them.
-            threads=max(1, self.request.threads // (self.request.jobs if suite.tasks or suite.admits else 1)),
+            threads=max(
+                1,
+                self.request.threads
+                // (self.request.jobs if suite.tasks or suite.admits or suite.trained_by else 1),
+            ),
             time_limit=self.profile.time_limit,
             memory_limit=int(self.site.memory_bytes * MEMORY_SHARE / side_by_side),
             exclusive=suite.exclusive,
@@ -183,6 +213,7 @@ class Planner:
             bars=suite.admits,
             expected_seconds=START_SECONDS.get(framework, 4.0) + 2.5 * self.profile.seconds * arms,
             environment=suite.environment,
+            trained=bool(suite.trained_by),
         )
 
     def _interleaved(self, suite: Suite) -> Iterator[Job]:
@@ -243,23 +274,49 @@ class Planner:
     def _trainings(self, suite: Suite) -> Iterator[Job]:
         """One job an implementation and seed, that trains on every task, and one for all baselines."""
         tasks = self._tasks(suite)
-        steps: dict[tuple[str, int], list[Step]] = {}
-        for task in tasks:
-            for arm in self._arms(suite, self._step(task), None, control=False):
-                for index in range(self.profile.seeds):
-                    step = self._step(task, seed=self.request.seed + index)
-                    step = replace(self._built(step, _framework(arm)), arms=(arm,))
-                    steps.setdefault((arm.implementation, index), []).append(step)
         baselines = tuple(self._baseline(task) for task in tasks if task.baselines)
         if baselines:
             yield self._job(
                 suite, "", 0, f"{suite.title}, seed 1 of {self.profile.seeds}", baselines, "baselines"
             )
-        for (implementation, index), trainings in steps.items():
-            stage = f"{suite.title}, seed {index + 1} of {self.profile.seeds}"
-            framework = implementation.rpartition("@")[2]
-            job = self._job(suite, framework, index, stage, tuple(trainings), implementation)
-            yield replace(job, expected_seconds=START_SECONDS[framework] + TRAINING_SECONDS * len(trainings))
+        for (implementation, index), steps in self._by_seed(suite, tasks, self.profile.seeds).items():
+            trainings = sum(1 if index else len(cast(Task, step.task).learning_rates) for step in steps)
+            yield self._seed_job(suite, implementation, index, steps, TRAINING_SECONDS * trainings)
+
+    def _on_trained(self, suite: Suite) -> Iterator[Job]:
+        """One job an implementation and seed, on the weights that another suite trained."""
+        tasks = [
+            task
+            for task in self._tasks(self.registry.suites[suite.trained_by])
+            if task.modality in suite.modalities
+        ]
+        for (implementation, index), steps in self._by_seed(
+            suite, tasks, self.profile.attacked_seeds
+        ).items():
+            yield self._seed_job(suite, implementation, index, steps, ATTACK_SECONDS * len(steps))
+
+    def _by_seed(self, suite: Suite, tasks: list[Task], seeds: int) -> dict[tuple[str, int], list[Step]]:
+        """The steps of each implementation and number of a seed, one a task."""
+        found: dict[tuple[str, int], list[Step]] = {}
+        for task in tasks:
+            arms = list(self._arms(suite, self._step(task), None, control=False))
+            for arm in arms:
+                reference = next(
+                    (a for a in arms if a.role == "reference" and _framework(a) == _framework(arm)), None
+                )
+                for index in range(seeds):
+                    step = self._built(self._step(task, seed=self.request.seed + index), _framework(arm))
+                    step = replace(step, arms=(arm,), reference=reference)
+                    found.setdefault((arm.implementation, index), []).append(step)
+        return found
+
+    def _seed_job(
+        self, suite: Suite, implementation: str, index: int, steps: list[Step], seconds: float
+    ) -> Job:
+        stage = f"{suite.title}, seed {index + 1} of {self.profile.seeds}"
+        framework = implementation.rpartition("@")[2]
+        job = self._job(suite, framework, index, stage, tuple(steps), implementation)
+        return replace(job, expected_seconds=START_SECONDS[framework] + seconds)
 
     def _baseline(self, task: Task) -> Step:
         arms = tuple(
@@ -287,7 +344,8 @@ def _order(job: Job) -> tuple[int, int, str, str]:
         return (0, 0, "", "")
     long = f"/{LONG}/" in job.id
     if job.steps and job.steps[-1].task is not None:
-        return (4, job.launch, "", "")
+        # What works on trained weights comes right after the trainings of its seed.
+        return (4, job.launch, "", "") if not job.trained else (4, job.launch, job.suite, "")
     if any(step.workload and step.workload.phase == "training_run" for step in job.steps):
         return (6, job.launch, "", "")
     if "matrix_product" in {step.subject for step in job.steps}:

@@ -16,7 +16,7 @@ from bench.limits import limit_reached
 from bench.measuring import failure
 from bench.profiles import PROFILES
 from bench.schema import Arm, Job, Measurement, Step
-from bench.store import Record, Store
+from bench.store import WEIGHTS, Record, Store
 from bench.worker import Answer
 
 MOST_STARTS = 2
@@ -103,7 +103,8 @@ class Runner:
         forgiven: set[tuple[str, str]] = set()
         # Pruned anew each time: what ended one arm's worker may rule out its longer work too.
         while (todo := without(self._pruned(job), self._done(job))).steps:
-            outcome = self.launcher.run(todo, partial(self._answer, todo))
+            placed = replace(todo, folder=str((self.store.path / WEIGHTS).resolve()))
+            outcome = self.launcher.run(placed, partial(self._answer, todo))
             if outcome.ending == "stopped":
                 raise StoppedError
             if outcome.ending == "done":

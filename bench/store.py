@@ -21,12 +21,13 @@ import msgspec
 from bench import wire
 from bench.schema import Measurement, Plan
 
-MANIFEST, PLAN, MEASUREMENTS, SET_ASIDE, LOCK = (
+MANIFEST, PLAN, MEASUREMENTS, SET_ASIDE, LOCK, WEIGHTS = (
     "run.json",
     "plan.json",
     "measurements.jsonl",
     "set_aside.jsonl",
     "lock",
+    "weights",
 )
 
 

@@ -1,9 +1,9 @@
-"""The accuracy suite: what a variant learns on real data with the same budget as every other.
+"""The accuracy suite: what a variant learns on real and made-up data with the same budget as every other.
 
-One implementation, one task, one seed: the model of the task's architecture is trained for `Task.steps`
-batches, drawn by a generator seeded with the step's seed (the same batches for every variant), with
-Adam at the task's constant learning rate, then scored on every test example. Answered are raw values,
-one a test example, so that the report can pair variants on the same examples.
+One implementation, one task, one seed, by the rules of `suites.training`: at the first seed a model is
+trained at each learning rate of the task's grid and the one that does best on validation examples is kept;
+the other seeds train at its rate. Answered are raw values, one a test example, so that the report can pair
+variants on the same examples. Trained weights stay in the run's folder for the suites that come after.
 
 A baseline (role ``baseline``) is a function ``name(data) -> {metric: values}`` in the task's own file.
 """
@@ -11,44 +11,44 @@ A baseline (role ``baseline``) is a function ``name(data) -> {metric: values}`` 
 from __future__ import annotations
 
 import importlib
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from bench.loading import load
-from bench.schema import Arm, Measurement, Option, Step, Task
-from suites.framework import PLAINLY, Framework, Model
+from bench.measuring import Finding
+from bench.schema import Arm, Measurement, Step, Task
+from suites.checkpoints import Checkpoint, Chosen, Shelf, hash_of
+from suites.framework import Framework
+from suites.models import Blueprint
+from suites.scoring import NotFiniteError, Scores, scored
 from suites.tasks.data import DataMissing, Score, TaskData
-from suites.tasks.scores import UNITS, score
+from suites.tasks.scores import LOWER_IS_BETTER, UNITS
+from suites.training import Budget, Kept, Trained, train, without_validation
 
 if TYPE_CHECKING:
     from bench.measuring import Bench
 
-TRAINING_UNITS = {"parameters": "count", "training_seconds": "s", "loss_curve": "loss"}
+TRAINING_UNITS = {
+    "parameters": "count",
+    "training_seconds": "s",
+    "loss_curve": "loss",
+    "learning_rate": "1",
+    "loss_spikes": "count",
+    "gradient_norm_p50": "norm",
+    "gradient_norm_p95": "norm",
+    "gradient_norm_max": "norm",
+}
+GRID_UNITS = {"diverged": "fraction", "validation": "score"}
 CURVE_POINTS = 100
-BATCHES_SEED = 0xDA7A
+NOT_A_TIMING = "wall clock of all training steps beside other work, compilation included: not a timing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """A model after its training, the loss of every step, and how long the steps took in seconds."""
-
-    model: Model
-    losses: tuple[float, ...]
-    seconds: float
-
-    @property
-    def divergence(self) -> str:
-        """What went wrong, or nothing: training stops at the first loss that is not finite."""
-        last = self.losses[-1]
-        if math.isfinite(last):
-            return ""
-        return f"training diverged at step {len(self.losses)}: loss is {last}"
+class DivergedError(Finding):
+    """No training of the grid came to its end with a finite loss and finite outputs."""
 
 
 def measure(step: Step, bench: Bench) -> list[Measurement]:
@@ -78,102 +78,215 @@ def measure(step: Step, bench: Bench) -> list[Measurement]:
 def _measured(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measurement]:
     if arm.role == "baseline":
         return _baseline(step, arm, bench, data)
-    return _trained_and_scored(step, arm, bench, data)
+    training = Training(step=step, arm=arm, bench=bench, data=data)
+    try:
+        return list(training.rows())
+    except (DivergedError, NotFiniteError) as error:
+        units, details = _units(data.score, arm), {**data.details(), **training.budget_told}
+        refused = _refuse(step, bench, arm, units, "failed", str(error), details)
+        return [*refused, *training.grid_rows()]
 
 
 def _baseline(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measurement]:
     answer = cast(Callable[[TaskData], Mapping[str, Sequence[float]]], load(arm.target))
-    package = "sklearn" if data.score == "accuracy" else "skimage"
+    package = "skimage" if data.score == "image_quality" else "sklearn"
     tool = f"{package} {importlib.import_module(package).__version__}"
     return _scores(step, arm, bench, answer(data), UNITS[data.score], tool, data.details())
 
 
-def _trained_and_scored(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measurement]:
-    framework, task = cast(Framework, bench.framework), cast(Task, step.task)
-    framework.seed(step.seed)
-    model = build_model(framework, task, bench.architecture(step), bench.attention(arm), arm, data)
-    trained = train(framework, model, data, task, step.seed)
-    details = {**data.details(), **_budget(task)}
-    units = _units(data.score, arm)
-    if trained.divergence:
-        return _refuse(step, bench, arm, units, "failed", trained.divergence, details)
-    outputs = predict(framework, model, data.test_inputs, task.batch)
-    if not np.isfinite(outputs).all():
-        reason = (
-            f"{int((~np.isfinite(outputs)).sum())} of {outputs.size} outputs on the test set are not finite"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One learning rate of the grid: the model it came to and its score on the validation examples."""
+
+    learning_rate: float
+    trained: Trained
+    validation: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One arm's training on a step's task: at the first seed the whole grid, at the others the rate that was
+    chosen there."""
+
+    step: Step
+    arm: Arm
+    bench: Bench
+    data: TaskData
+
+    def rows(self) -> Iterator[Measurement]:
+        """Scores of the chosen model on the test examples, and what its training was like."""
+        best = self.best
+        scores = scored(self.framework, best.trained.model, self.data, self.task)
+        self._keep(best, scores)
+        details = {**self.data.details(), **self.budget_told, **self.blueprint.told(best.trained.model)}
+        step, arm, bench, tool = self.step, self.arm, self.bench, self.framework.tool
+        yield from _scores(
+            step, arm, bench, {m: v.tolist() for m, v in scores.items()}, self._score_units, tool, details
         )
-        return _refuse(step, bench, arm, units, "failed", reason, details)
-    scores = score(data.score, outputs, data.test_targets)
-    return [
-        *_scores(step, arm, bench, scores, UNITS[data.score], framework.tool, details),
-        *_training_rows(step, arm, bench, trained, framework, details),
-    ]
+        for metric, values, more in self._training_values(best):
+            yield bench.measurement(
+                step,
+                arm,
+                metric=metric,
+                unit=TRAINING_UNITS[metric],
+                values=values,
+                tool=tool,
+                details={**details, **more},
+            )
+        yield from self.grid_rows()
 
+    def grid_rows(self) -> Iterator[Measurement]:
+        """At the first seed: the share of the grid that diverged, and the validation score of each rate."""
+        if not self.chooses:
+            return
+        grid = self.grid
+        scores = [a.validation for a in grid if a.validation is not None]
+        details = {
+            **self.data.details(),
+            **self.budget_told,
+            "grid": " ".join(f"{attempt.learning_rate:g}" for attempt in grid),
+            "scored": " ".join(f"{a.learning_rate:g}" for a in grid if a.validation is not None),
+            "diverged": "; ".join(f"{a.learning_rate:g}: {a.reason}" for a in grid if a.reason),
+        }
+        share = [(len(grid) - len(scores)) / len(grid)]
+        for metric, values in (("diverged", share), ("validation", scores)):
+            if values:
+                yield self.bench.measurement(
+                    self.step,
+                    self.arm,
+                    metric=metric,
+                    unit=GRID_UNITS[metric],
+                    values=values,
+                    tool=self.framework.tool,
+                    details=details,
+                )
 
-def build_model(
-    framework: Framework,
-    task: Task,
-    architecture: Callable[..., Model],
-    attention: object,
-    arm: Arm,
-    data: TaskData,
-) -> Model:
-    """The task's model around one variant, in float32."""
-    variant = arm.implementation.partition("@")[0]
-    options: dict[str, Option] = {**arm.options, **task.variant_options.get(variant, {})}
-    return framework.build(
-        architecture,
-        attention,
-        PLAINLY,
-        dtype="float32",
-        width=task.width,
-        heads=task.heads,
-        causal=False,
-        max_length=task.max_length,
-        options=options,
-        **data.settings,
-    )
+    @property
+    def task(self) -> Task:
+        """The step's task."""
+        return cast(Task, self.step.task)
 
+    @property
+    def framework(self) -> Framework:
+        """The suites' part for the job's framework."""
+        return cast(Framework, self.bench.framework)
 
-def batches(examples: int, batch: int, steps: int, seed: int) -> Iterator[np.ndarray]:
-    """`steps` index arrays of exactly `batch`: shuffled passes over all examples, one after another."""
-    generator = np.random.default_rng((BATCHES_SEED, seed))
-    waiting = np.empty(0, dtype=np.int64)
-    for _ in range(steps):
-        while len(waiting) < batch:
-            waiting = np.concatenate([waiting, generator.permutation(examples)])
-        yield waiting[:batch]
-        waiting = waiting[batch:]
+    @property
+    def chooses(self) -> bool:
+        """Whether this is the seed at which the learning rate is chosen."""
+        return self.bench.job.launch == 0
 
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        """How the model is built."""
+        return Blueprint.of(self.framework, self.step, self.arm, self.data)
 
-def train(framework: Framework, model: Model, data: TaskData, task: Task, seed: int) -> Trained:
-    """Train for the task's budget, or until a loss is not finite."""
-    step = framework.train_step(model, data.loss, task.learning_rate)
-    losses: list[float] = []
-    framework.synchronise()
-    started = time.perf_counter()
-    for chosen in batches(len(data.train_targets), task.batch, task.steps, seed):
-        arrays = [*(array[chosen] for array in data.train_inputs), data.train_targets[chosen]]
-        *inputs, target = framework.arrays(arrays, "float32")
-        losses.append(framework.number(step(tuple(inputs), target)))
-        if not math.isfinite(losses[-1]):
-            break
-    framework.synchronise()
-    return Trained(model=model, losses=tuple(losses), seconds=time.perf_counter() - started)
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Where the weights go."""
+        return Shelf(self.bench.job.folder, self.task.name, self.arm.implementation)
 
+    @cached_property
+    def best(self) -> Attempt:
+        """The chosen model; raises DivergedError where there is none."""
+        if not self.chooses:
+            return self._at_the_chosen_rate()
+        whole = [attempt for attempt in self.grid if attempt.validation is not None]
+        if not whole:
+            raise DivergedError("; ".join(f"at {a.learning_rate:g} {a.reason}" for a in self.grid))
+        sign = -1 if self.task.metric in LOWER_IS_BETTER else 1
+        best = max(whole, key=lambda attempt: sign * cast(float, attempt.validation))
+        validation = {f"{attempt.learning_rate:g}": attempt.validation for attempt in self.grid}
+        self.shelf.choose(
+            Chosen(learning_rate=best.learning_rate, validation=validation, metric=self.task.metric)
+        )
+        return best
 
-def predict(framework: Framework, model: Model, inputs: Sequence[np.ndarray], batch: int) -> np.ndarray:
-    """The model's outputs for all examples, `batch` at a time.
+    def _at_the_chosen_rate(self) -> Attempt:
+        chosen = self.shelf.chosen
+        if chosen is None:
+            raise DivergedError("no learning rate could be chosen at the first seed")
+        trained = self._trained(chosen.learning_rate)
+        if trained.divergence:
+            raise DivergedError(f"at {chosen.learning_rate:g} {trained.divergence}")
+        return Attempt(learning_rate=chosen.learning_rate, trained=trained, validation=None)
 
-    The last batch is filled up with its last example: a graph is compiled once for each shape it meets.
-    """
-    count = len(inputs[0])
-    outputs = []
-    for start in range(0, count, batch):
-        chosen = np.minimum(np.arange(start, start + batch), count - 1)
-        arrays = framework.arrays([array[chosen] for array in inputs], "float32")
-        outputs.append(framework.output(framework.forward(model, arrays)())[: count - start])
-    return np.concatenate(outputs)
+    @cached_property
+    def grid(self) -> tuple[Attempt, ...]:
+        """One training for each learning rate of the task's grid."""
+        return tuple(map(self._attempt, self.task.learning_rates))
+
+    def _attempt(self, learning_rate: float) -> Attempt:
+        trained = self._trained(learning_rate)
+        if trained.divergence:
+            return Attempt(
+                learning_rate=learning_rate, trained=trained, validation=None, reason=trained.divergence
+            )
+        _, validation = self._sides
+        try:
+            scores = scored(self.framework, trained.model, validation, self.task)
+        except NotFiniteError as error:
+            return Attempt(learning_rate=learning_rate, trained=trained, validation=None, reason=str(error))
+        score = float(scores[self.task.metric].mean())
+        return Attempt(learning_rate=learning_rate, trained=trained, validation=score)
+
+    @cached_property
+    def _sides(self) -> tuple[TaskData, TaskData]:
+        return without_validation(self.data)
+
+    def _trained(self, learning_rate: float) -> Trained:
+        budget = Budget(
+            steps=self.task.steps, batch=self.task.batch, learning_rate=learning_rate, seed=self.step.seed
+        )
+        train_side, _ = self._sides
+        self.bench.alive()
+        kept = Kept(shelf=self.shelf, budget=budget, loss=self.data.loss, data_sha256=self.data.source.sha256)
+        self.framework.seed(self.step.seed)
+        return train(self.framework, self.blueprint.build(), train_side, budget, kept)
+
+    def _keep(self, best: Attempt, scores: Scores) -> None:
+        weights = self.blueprint.export(best.trained.model)
+        checkpoint = Checkpoint(
+            implementation=self.arm.implementation,
+            task=self.task.name,
+            seed=self.step.seed,
+            learning_rate=best.learning_rate,
+            steps=self.task.steps,
+            expansion=self.blueprint.expansion,
+            weights_sha256=hash_of(weights),
+            data_sha256=self.data.source.sha256,
+            tool=self.framework.tool,
+            details={metric: f"{values.mean():.6g}" for metric, values in scores.items()},
+        )
+        self.shelf.save(checkpoint, weights)
+
+    @property
+    def _score_units(self) -> Mapping[str, str]:
+        return UNITS[self.data.score]
+
+    @property
+    def budget_told(self) -> dict[str, str]:
+        """The training's budget as the text that a measurement carries."""
+        task = self.task
+        return {
+            "steps": str(task.steps),
+            "batch": str(task.batch),
+            "optimiser": "Adam, epsilon 1e-7, constant learning rate",
+            "grid": " ".join(f"{rate:g}" for rate in task.learning_rates),
+        }
+
+    def _training_values(self, best: Attempt) -> Iterator[tuple[str, Sequence[float], dict[str, str]]]:
+        trained = best.trained
+        every = -(-len(trained.losses) // CURVE_POINTS)
+        parts = {"parts": " ".join(trained.parts)}
+        yield "parameters", [float(self.framework.parameters(trained.model))], {}
+        yield "training_seconds", [trained.seconds], {"conditions": NOT_A_TIMING}
+        yield "loss_curve", trained.losses[every - 1 :: every], {"every": str(every)}
+        yield "learning_rate", [best.learning_rate], {}
+        yield "loss_spikes", [float(trained.spikes)], {}
+        for name, percent in (("p50", 50), ("p95", 95), ("max", 100)):
+            yield f"gradient_norm_{name}", np.percentile(trained.norms, percent, axis=0).tolist(), parts
 
 
 def _score_of(task: Task) -> Score:
@@ -182,15 +295,6 @@ def _score_of(task: Task) -> Score:
 
 def _units(name: Score, arm: Arm) -> dict[str, str]:
     return UNITS[name] if arm.role == "baseline" else {**UNITS[name], **TRAINING_UNITS}
-
-
-def _budget(task: Task) -> dict[str, str]:
-    return {
-        "steps": str(task.steps),
-        "batch": str(task.batch),
-        "optimiser": "Adam, epsilon 1e-7",
-        "learning_rate": f"{task.learning_rate:g} (constant)",
-    }
 
 
 def _refuse(
@@ -225,28 +329,4 @@ def _scores(
             step, arm, metric=metric, unit=units[metric], values=values, tool=tool, details=dict(details)
         )
         for metric, values in scores.items()
-    ]
-
-
-def _training_rows(
-    step: Step, arm: Arm, bench: Bench, trained: Trained, framework: Framework, details: Mapping[str, str]
-) -> list[Measurement]:
-    every = -(-len(trained.losses) // CURVE_POINTS)
-    not_a_timing = "wall clock of all training steps beside other work, compilation included: not a timing"
-    rows: tuple[tuple[str, Sequence[float], dict[str, str]], ...] = (
-        ("parameters", [float(framework.parameters(trained.model))], {}),
-        ("training_seconds", [trained.seconds], {"conditions": not_a_timing}),
-        ("loss_curve", trained.losses[every - 1 :: every], {"every": str(every)}),
-    )
-    return [
-        bench.measurement(
-            step,
-            arm,
-            metric=metric,
-            unit=TRAINING_UNITS[metric],
-            values=values,
-            tool=framework.tool,
-            details={**details, **more},
-        )
-        for metric, values, more in rows
     ]

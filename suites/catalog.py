@@ -252,11 +252,33 @@ ACCURACY = Suite(
         Metric(name="parameters", title="parameters", unit="count", better="lower", ranks=False),
         Metric(name="training_seconds", title="training time", unit="s", better="lower", ranks=False),
         Metric(name="loss_curve", title="training loss", unit="loss", better="lower", ranks=False),
+        Metric(
+            name="validation", title="validation score a rate", unit="score", better="higher", ranks=False
+        ),
+        Metric(name="learning_rate", title="chosen learning rate", unit="1", better="lower", ranks=False),
+        Metric(
+            name="diverged",
+            title="share of the grid that diverged",
+            unit="fraction",
+            better="lower",
+            ranks=False,
+        ),
+        Metric(name="loss_spikes", title="leaps of the loss", unit="count", better="lower", ranks=False),
+        *(
+            Metric(
+                name=f"gradient_norm_{name}",
+                title=f"gradient norm of each part, {name}",
+                unit="norm",
+                better="lower",
+                ranks=False,
+            )
+            for name in ("p50", "p95", "max")
+        ),
     ),
     target="suites.accuracy:measure",
     tasks=TASKS,
     extra="data",
-    modules=("sklearn", "skimage", "mlxtend"),
+    modules=("sklearn", "skimage", "mlxtend", "safetensors"),
     exclusive=False,
     opener=OPENER,
 )

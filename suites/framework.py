@@ -7,7 +7,7 @@ inside a worker only, through `open_framework`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -28,6 +28,29 @@ class Execution:
 
 
 PLAINLY = Execution()
+
+
+class Trainer(Protocol):
+    """One model in training with Adam. `parts` names the groups of weights that gradient norms are taken
+    over: the embedding, each block, the head."""
+
+    parts: tuple[str, ...]
+
+    def step(self, inputs: Batch, target: Any) -> tuple[float, np.ndarray]:
+        """One update; the loss before it, and the L2 norm of the gradient of each part ``[parts]``."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next step depends on: weights, Adam's moments and count."""
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state` of a trainer of the same model; raises ValueError for another's."""
+
+
+def part_of(name: str) -> str:
+    """The part that a weight belongs to by its exported name: ``blocks.0.attention.query.kernel`` to
+    ``blocks.0``, ``embedding.table`` to ``embedding``."""
+    first, _, rest = name.partition(".")
+    return f"{first}.{rest.partition('.')[0]}" if rest[:1].isdigit() else first
 
 
 class Framework(Protocol):
@@ -76,6 +99,20 @@ class Framework(Protocol):
         self, model: Model, loss: Loss, learning_rate: float, execution: Execution = PLAINLY
     ) -> Callable[[Batch, Any], Any]:
         """A call ``step(inputs, target)``: forward, loss, gradients and one Adam update; answers the loss."""
+
+    def trainer(self, model: Model, loss: Loss, learning_rate: float) -> Trainer:
+        """The model in training, with the updates of `train_step`, watched and able to go on later."""
+
+    def inference(self, function: Callable[..., Any]) -> Callable[[Batch], Any]:
+        """``call(inputs)``: ``function(*inputs)`` without gradients, compiled where the framework does; for
+        parts of a model, which `forward` runs as a whole."""
+
+    def loss_gradient(self, function: Callable[..., Any]) -> Callable[[Batch, Any], tuple[Any, Any]]:
+        """``call(inputs, labels)``: the cross-entropy of each example ``[batch]`` under the logits
+        ``function(*inputs)``, and the gradient of their sum by the first of the inputs."""
+
+    def trained(self, model: Model, export: Callable[[Model], dict[str, np.ndarray]]) -> frozenset[str]:
+        """The names under which `export` gives what training changes; the rest was drawn or is constant."""
 
     def number(self, value: Any) -> float:
         """A loss as a Python number; waits for the device."""

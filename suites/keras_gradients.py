@@ -39,13 +39,23 @@ def _named(
     model: Model, variables: Sequence[Any], gradients: Sequence[Any], export: Export
 ) -> dict[str, Any]:
     """The gradients under their weights' names: exported in the weights' place, which they then leave."""
+    names = names_of(model, export)
     kept = [np.array(variable.numpy()) for variable in variables]
-    for variable in variables:
-        variable.assign(keras.ops.full_like(variable.value, np.nan))
-    names = [name for name, array in export(model).items() if np.isnan(array).all()]
     for variable, gradient in zip(variables, gradients, strict=True):
         variable.assign(keras.ops.convert_to_tensor(gradient))
     found = export(model)
     for variable, values in zip(variables, kept, strict=True):
         variable.assign(values)
     return {name: found[name] for name in names}
+
+
+def names_of(model: Model, export: Export) -> list[str]:
+    """The names under which the trainable variables are exported: marked for a moment, to be found again."""
+    variables = model.trainable_variables
+    kept = [np.array(variable.numpy()) for variable in variables]
+    for variable in variables:
+        variable.assign(keras.ops.full_like(variable.value, np.nan))
+    names = [name for name, array in export(model).items() if np.isnan(array).all()]
+    for variable, values in zip(variables, kept, strict=True):
+        variable.assign(values)
+    return names

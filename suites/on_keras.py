@@ -19,8 +19,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 
-from suites.framework import PLAINLY, Batch, Execution, Loss, Model
-from suites.keras_gradients import gradients_of
+from suites.framework import PLAINLY, Batch, Execution, Loss, Model, Trainer
+from suites.keras_gradients import gradients_of, names_of
+from suites.on_keras_training import KerasTrainer
 
 DTYPES = ("float32", "bfloat16", "float64")
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2, "bool": 1}
@@ -131,11 +132,8 @@ class Keras:
 
         Raises NotImplementedError on a backend other than TensorFlow.
         """
-        if self._tensorflow is None:
-            raise NotImplementedError(
-                f"gradients of Keras models are taken on TensorFlow, not {self.backend}"
-            )
-        output, gradients = gradients_of(self._tensorflow, model, inputs, cotangent, export)
+        tensorflow = self._require_tensorflow("gradients of Keras models")
+        output, gradients = gradients_of(tensorflow, model, inputs, cotangent, export)
         return self.output(output), {name: np.asarray(value) for name, value in gradients.items()}
 
     def live_bytes(self, state: Any) -> int:
@@ -170,6 +168,58 @@ class Keras:
                 return value
 
         return self._compiled(step, execution)
+
+    def trainer(self, model: Model, loss: Loss, learning_rate: float) -> Trainer:
+        """The model in training with the updates of `train_step`.
+
+        Raises NotImplementedError on a backend other than TensorFlow.
+        """
+        tensorflow = self._require_tensorflow("trainings that are watched")
+        return KerasTrainer(
+            model,
+            _loss(loss),
+            learning_rate,
+            tape=tensorflow.GradientTape,
+            compiled=self._compiled,
+        )
+
+    def inference(self, function: Callable[..., Any]) -> Callable[[Batch], Any]:
+        """A call of the function, compiled on TensorFlow."""
+
+        def call(inputs: Batch) -> Any:
+            with keras.device(self.device):
+                return function(*inputs)
+
+        return call if self._tensorflow is None else self._compiled(call)
+
+    def loss_gradient(self, function: Callable[..., Any]) -> Callable[[Batch, Any], tuple[Any, Any]]:
+        """Cross-entropy of each example, and the gradient of their sum by the first input.
+
+        Raises NotImplementedError on a backend other than TensorFlow.
+        """
+        tensorflow = self._require_tensorflow("gradients of Keras models by their inputs")
+
+        def call(inputs: Batch, labels: Any) -> tuple[Any, Any]:
+            varied = inputs[0]
+            with keras.device(self.device), tensorflow.GradientTape() as tape:
+                tape.watch(varied)
+                logits = function(varied, *inputs[1:])
+                losses = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+                total = keras.ops.sum(losses)
+            return losses, tape.gradient(
+                total, varied, unconnected_gradients=tensorflow.UnconnectedGradients.ZERO
+            )
+
+        return self._compiled(call)
+
+    def trained(self, model: Model, export: Callable[[Model], dict[str, np.ndarray]]) -> frozenset[str]:
+        """The exported names that trainable variables stand under."""
+        return frozenset(names_of(model, export))
+
+    def _require_tensorflow(self, what: str) -> Any:
+        if self._tensorflow is None:
+            raise NotImplementedError(f"{what} are taken on TensorFlow, not {self.backend}")
+        return self._tensorflow
 
     def number(self, value: Any) -> float:
         """A loss as a Python number; waits for the device."""

@@ -14,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from suites.framework import PLAINLY, Batch, Execution, Loss, Model
+from suites.framework import PLAINLY, Batch, Execution, Loss, Model, Trainer
+from suites.on_torch_training import TorchTrainer
 
 Shape = Sequence[int]
 
@@ -165,6 +166,37 @@ class Torch:
             return value.detach()
 
         return step
+
+    def trainer(self, model: Model, loss: Loss, learning_rate: float) -> Trainer:
+        """The model in training with the updates of `train_step`."""
+        return TorchTrainer(model, _loss(loss), learning_rate, ADAM_EPSILON)
+
+    def inference(self, function: Callable[..., Any]) -> Callable[[Batch], Any]:
+        """A call of the function under `inference_mode`."""
+
+        def call(inputs: Batch) -> Any:
+            with torch.inference_mode():
+                return function(*inputs)
+
+        return call
+
+    def loss_gradient(self, function: Callable[..., Any]) -> Callable[[Batch, Any], tuple[Any, Any]]:
+        """Cross-entropy of each example, and the gradient of their sum by the first input."""
+
+        def call(inputs: Batch, labels: Any) -> tuple[Any, Any]:
+            varied = inputs[0].detach().clone().requires_grad_()
+            losses = torch.nn.functional.cross_entropy(
+                function(varied, *inputs[1:]), labels, reduction="none"
+            )
+            (gradient,) = torch.autograd.grad(losses.sum(), varied)
+            return losses.detach(), gradient
+
+        return call
+
+    def trained(self, model: Model, export: Callable[[Model], dict[str, np.ndarray]]) -> frozenset[str]:
+        """The exported names that parameters with a gradient stand under."""
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return frozenset(_exported(model, parameters, export))
 
     def number(self, value: Any) -> float:
         """A loss as a Python number; waits for the device."""

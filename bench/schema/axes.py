@@ -28,6 +28,8 @@ class Suite:
     `opener` is ``"module:open"``, what the worker opens a framework with. An `exclusive` suite needs
     the machine to itself; an `interleaved` one holds all arms of a framework in one process. A suite
     that `admits` runs before all others, and an implementation that it bars is measured by no other.
+    One with `trained_by` works on the weights that the suite of that name has trained, on the tasks of
+    `modalities`. `unnamed` are the profiles in which it runs without being named.
     """
 
     name: str
@@ -42,6 +44,9 @@ class Suite:
     interleaved: bool = False
     admits: bool = False
     opener: str = ""
+    trained_by: str = ""
+    modalities: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ("smoke", "quick", "full")
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -28,6 +28,7 @@ class Arm:
 class Step:
     """The smallest unit that is stored, and therefore resumed: one workload or task with its arms.
 
+    `reference` is the arm that a training takes its number of parameters and its first weights from;
     `architecture` is a target and `package` an `Architecture`'s package for the job's framework, the
     `torch_` ones are those that a Keras arm's twin is built with.
     """
@@ -36,6 +37,7 @@ class Step:
     arms: tuple[Arm, ...]
     workload: Workload | None = None
     task: Task | None = None
+    reference: Arm | None = None
     architecture: str = ""
     package: str = ""
     torch_architecture: str = ""
@@ -52,7 +54,8 @@ class Job:
 
     `time_limit` is in seconds, for start-up and for each arm's preparation and timing; `memory_limit` in
     bytes. `metric` and `unit` name the row of an arm that ends its worker. `bars` says that such a row
-    keeps the implementation out of every later suite.
+    keeps the implementation out of every later suite. `folder` is where trained weights are kept; it is
+    set when the job starts, so that a run's folder may be moved. `trained` work reads the weights there.
     """
 
     id: str
@@ -72,6 +75,8 @@ class Job:
     unit: str
     stage: str = ""
     opener: str = ""
+    folder: str = ""
+    trained: bool = False
     bars: bool = False
     expected_seconds: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -88,13 +93,15 @@ class Plan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How much evidence a run gathers. `launches` for timings, `repeats` of each memory process,
-    `seeds` a training; `seconds` of timing for each arm of a step and launch; limits in seconds."""
+    `seeds` a training, of which the first `attacked_seeds` are attacked and explained; `seconds` of timing
+    for each arm of a step and launch; limits in seconds."""
 
     name: str
     title: str
     launches: int
     repeats: int
     seeds: int
+    attacked_seeds: int
     seconds: float
     call_limit: float
     time_limit: float

@@ -45,7 +45,10 @@ class Task:
     """Real or generated data, a model with a head, a training budget and a score.
 
     `target` is ``"module:load"``, a callable ``load(task) -> TaskData`` (see `suites.tasks.data`).
-    `variant_options` sets options that only make sense beside the task's length (a window).
+    `learning_rates` is the grid that each variant's rate is chosen from, on validation examples.
+    `evaluator` is ``"module:evaluate"`` where a forward pass cannot be scored (generation).
+    `variant_options` sets options that only make sense beside the task's length (a window). `modality`
+    (``"text"`` or ``"image"``) says which attacks and explanations there are; none where it is empty.
     """
 
     name: str
@@ -58,7 +61,13 @@ class Task:
     max_length: int
     batch: int
     steps: int
-    learning_rate: float
+    learning_rates: tuple[float, ...]
+    causal: bool = False
+    evaluator: str = ""
+    modality: str = ""
     settings: Options = field(default_factory=dict)
     variant_options: Mapping[str, Options] = field(default_factory=dict)
     baselines: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require(bool(self.learning_rates), f"{self.name}: learning_rates must hold at least one rate")

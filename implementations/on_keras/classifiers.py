@@ -56,8 +56,14 @@ class TextClassifier(Classifier):
     ) -> Float[Tensor, "batch classes"]:
         """`padding` is True where a real token stands; None: where the id is not 0."""
         real = ops.not_equal(tokens, 0) if padding is None else padding
-        encoded = self.encode(self.positions(self.embedding(tokens)), real)
-        weights = ops.cast(real, encoded.dtype)[:, :, None]
+        return self.from_embedded(self.embedding(tokens), real)
+
+    def from_embedded(
+        self, embedded: Float[Tensor, "batch time width"], padding: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits from vectors in the place of the tokens' own: what attacks and explanations vary."""
+        encoded = self.encode(self.positions(embedded), padding)
+        weights = ops.cast(padding, encoded.dtype)[:, :, None]
         count = ops.maximum(ops.sum(weights, axis=1), 1)
         return self.head(ops.sum(encoded * weights, axis=1) / count)
 
@@ -79,6 +85,7 @@ def build_text_classifier(
     vocabulary: int,
     classes: int,
     layers: int = 2,
+    expansion: float = 4,
     positions: str = "learned",
     normalisation: str = "pre",
     **settings: Any,
@@ -89,7 +96,7 @@ def build_text_classifier(
     """
     settings |= {"width": width, "max_length": max_length, "positions": positions}
     model = TextClassifier(
-        build_blocks(attention, layers=layers, normalisation=normalisation, **settings),
+        build_blocks(attention, layers=layers, expansion=expansion, normalisation=normalisation, **settings),
         embedding=keras.layers.Embedding(vocabulary, width),
         positions=build_positions(positions, max_length, width),
         classes=classes,
@@ -108,6 +115,7 @@ def build_patch_classifier(
     patch_width: int,
     classes: int,
     layers: int = 2,
+    expansion: float = 4,
     positions: str = "learned",
     normalisation: str = "pre",
     **settings: Any,
@@ -118,7 +126,7 @@ def build_patch_classifier(
     """
     settings |= {"width": width, "max_length": max_length, "positions": positions}
     model = PatchClassifier(
-        build_blocks(attention, layers=layers, normalisation=normalisation, **settings),
+        build_blocks(attention, layers=layers, expansion=expansion, normalisation=normalisation, **settings),
         embedding=keras.layers.Dense(width),
         positions=build_positions(positions, max_length, width),
         classes=classes,

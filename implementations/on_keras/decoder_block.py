@@ -27,7 +27,7 @@ class DecoderBlock(Block):
         self_attention: Layer,
         cross_attention: Layer,
         width: int,
-        expansion: int,
+        expansion: float,
         normalisation: str = "pre",
         **keras_settings: Any,
     ) -> None:
@@ -92,7 +92,7 @@ def _build_decoder_block(
     *,
     width: int,
     max_length: int,
-    expansion: int,
+    expansion: float,
     positions: str,
     normalisation: str,
     **settings: Any,

@@ -35,11 +35,11 @@ def decoding_layer(attention: Any) -> Any:
 class Block(Layer):
     """What every block shares: parts with a norm of their own each, the last of them feed-forward."""
 
-    def __init__(self, width: int, expansion: int, normalisation: str, **keras_settings: Any) -> None:
+    def __init__(self, width: int, expansion: float, normalisation: str, **keras_settings: Any) -> None:
         super().__init__(**keras_settings)
         self.post = normalisation == "post"
         self.feed_forward_norm = build_norm(normalisation)
-        self.expand = keras.layers.Dense(expansion * width)
+        self.expand = keras.layers.Dense(round(expansion * width))
         self.contract = keras.layers.Dense(width)
 
     def _enter(self, norm: Any, tokens: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class EncoderBlock(Block):
         self,
         attention: Layer,
         width: int,
-        expansion: int = 4,
+        expansion: float = 4,
         normalisation: str = "pre",
         **keras_settings: Any,
     ) -> None:
@@ -151,7 +151,7 @@ def build_blocks(
     *,
     width: int,
     layers: int,
-    expansion: int = 4,
+    expansion: float = 4,
     normalisation: str = "pre",
     **settings: Any,
 ) -> list[EncoderBlock]:
@@ -176,7 +176,7 @@ def build_encoder(
     max_length: int | None = None,
     options: Mapping[str, Any] | None = None,
     layers: int = 2,
-    expansion: int = 4,
+    expansion: float = 4,
     positions: str = "none",
     normalisation: str = "pre",
     qk_norm: bool = False,

@@ -71,6 +71,7 @@ def build_vision_classifier(
     channels: int = 3,
     classes: int,
     layers: int = 2,
+    expansion: float = 4,
     positions: str = "learned",
     normalisation: str = "pre",
     **settings: Any,
@@ -83,7 +84,7 @@ def build_vision_classifier(
     count = patch_count(image, patch, max_length)
     settings |= {"width": width, "max_length": count, "positions": positions}
     model = VisionClassifier(
-        build_blocks(attention, layers=layers, normalisation=normalisation, **settings),
+        build_blocks(attention, layers=layers, expansion=expansion, normalisation=normalisation, **settings),
         embedding=keras.layers.Dense(width),
         positions=build_positions(positions, count, width),
         classes=classes,

@@ -46,9 +46,14 @@ class TextClassifier(Classifier):
 
         Raises ValueError for texts longer than `max_length`. A text without a token gets the head's bias.
         """
-        real = tokens != 0 if padding is None else padding
-        encoded = self.encode(self.positions(self.embedding(tokens)), real)
-        weights = real.to(encoded.dtype)[..., None]
+        return self.from_embedded(self.embedding(tokens), tokens != 0 if padding is None else padding)
+
+    def from_embedded(
+        self, embedded: Float[Tensor, "batch time width"], padding: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits from vectors in the place of the tokens' own: what attacks and explanations vary."""
+        encoded = self.encode(self.positions(embedded), padding)
+        weights = padding.to(encoded.dtype)[..., None]
         mean = (encoded * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
         logits: Tensor = self.head(mean)
         return logits
@@ -71,12 +76,20 @@ def build_text_classifier(
     vocabulary: int,
     classes: int,
     layers: int = 2,
+    expansion: float = 4,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> TextClassifier:
     """The classifier ``model(tokens, padding) -> logits``; `settings` as for `build_layer`."""
     return TextClassifier(
-        build_blocks(attention, width=width, layers=layers, normalisation=normalisation, **settings),
+        build_blocks(
+            attention,
+            width=width,
+            layers=layers,
+            expansion=expansion,
+            normalisation=normalisation,
+            **settings,
+        ),
         width,
         embedding=Table(vocabulary, width),
         positions=build_positions(settings.get("positions", "learned"), settings["max_length"], width),
@@ -92,12 +105,20 @@ def build_patch_classifier(
     patch_width: int,
     classes: int,
     layers: int = 2,
+    expansion: float = 4,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> PatchClassifier:
     """The classifier ``model(patches) -> logits``; `settings` as for `build_layer`."""
     return PatchClassifier(
-        build_blocks(attention, width=width, layers=layers, normalisation=normalisation, **settings),
+        build_blocks(
+            attention,
+            width=width,
+            layers=layers,
+            expansion=expansion,
+            normalisation=normalisation,
+            **settings,
+        ),
         width,
         embedding=Dense(patch_width, width),
         positions=build_positions(settings.get("positions", "learned"), settings["max_length"], width),

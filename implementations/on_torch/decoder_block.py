@@ -38,7 +38,7 @@ class DecoderBlock(Block):
         self_attention: nn.Module,
         cross_attention: nn.Module,
         width: int,
-        expansion: int,
+        expansion: float,
         normalisation: str = "pre",
     ) -> None:
         super().__init__(width, expansion, normalisation)
@@ -86,7 +86,7 @@ class BlockSettings(AttentionSettings):
     """What the blocks of both sides are built with."""
 
     width: int
-    expansion: int
+    expansion: float
     normalisation: str
 
 
@@ -104,7 +104,7 @@ def _build_decoder_block(
     attention: Attention,
     *,
     width: int,
-    expansion: int,
+    expansion: float,
     normalisation: str,
     **settings: Unpack[AttentionSettings],
 ) -> DecoderBlock:

@@ -45,12 +45,12 @@ def decoding_layer(attention: nn.Module) -> DecodingLayer:
 class Block(nn.Module):
     """What every block shares: parts with a norm of their own each, the last of them feed-forward."""
 
-    def __init__(self, width: int, expansion: int, normalisation: str) -> None:
+    def __init__(self, width: int, expansion: float, normalisation: str) -> None:
         super().__init__()
         self.post = normalisation == "post"
         self.feed_forward_norm = build_norm(normalisation, width)
-        self.expand = Dense(width, expansion * width)
-        self.contract = Dense(expansion * width, width)
+        self.expand = Dense(width, round(expansion * width))
+        self.contract = Dense(round(expansion * width), width)
 
     def _enter(self, norm: nn.Module, tokens: Tensor) -> Tensor:
         """What a part is given."""
@@ -70,7 +70,9 @@ class Block(nn.Module):
 class EncoderBlock(Block):
     """Attention and a feed-forward part, each with a norm and added to what came in."""
 
-    def __init__(self, attention: nn.Module, width: int, expansion: int, normalisation: str = "pre") -> None:
+    def __init__(
+        self, attention: nn.Module, width: int, expansion: float, normalisation: str = "pre"
+    ) -> None:
         super().__init__(width, expansion, normalisation)
         self.attention_norm = build_norm(normalisation, width)
         self.attention = attention
@@ -151,7 +153,7 @@ def build_blocks(
     *,
     width: int,
     layers: int = 2,
-    expansion: int = 4,
+    expansion: float = 4,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> list[EncoderBlock]:
@@ -172,7 +174,7 @@ def build_encoder(
     *,
     width: int,
     layers: int = 2,
-    expansion: int = 4,
+    expansion: float = 4,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> TokenEncoder:

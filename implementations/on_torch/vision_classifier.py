@@ -70,6 +70,7 @@ def build_vision_classifier(
     channels: int = 3,
     classes: int,
     layers: int = 2,
+    expansion: float = 4,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> VisionClassifier:
@@ -86,7 +87,14 @@ def build_vision_classifier(
         )
     settings["max_length"] = embedding.count
     return VisionClassifier(
-        build_blocks(attention, width=width, layers=layers, normalisation=normalisation, **settings),
+        build_blocks(
+            attention,
+            width=width,
+            layers=layers,
+            expansion=expansion,
+            normalisation=normalisation,
+            **settings,
+        ),
         width,
         embedding=embedding,
         positions=build_positions(settings.get("positions", "learned"), embedding.count, width),

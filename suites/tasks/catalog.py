@@ -13,12 +13,14 @@ from bench.schema import Task
 
 # A window or a number of landmarks as long as the sequence would be plain attention under another name.
 _SHORT = {"sliding_window": {"window": 16}, "linformer": {"landmarks": 16}, "performer": {"features": 64}}
+WIDE = (3e-4, 1e-3, 3e-3)
 _IMAGE = {"linformer": {"landmarks": 64}, "performer": {"features": 128}}
 
 SENTIMENT = Task(
     name="sentiment",
     title="Is a film review positive? Rotten Tomatoes",
     architecture="text_classifier",
+    modality="text",
     target="suites.tasks.sentiment:load",
     metric="accuracy",
     width=32,
@@ -26,7 +28,7 @@ SENTIMENT = Task(
     max_length=64,
     batch=32,
     steps=300,
-    learning_rate=3e-3,
+    learning_rates=(1e-3, 3e-3, 1e-2),
     settings={"layers": 1},
     variant_options=_SHORT,
     baselines={
@@ -39,6 +41,7 @@ DIGITS = Task(
     name="digits",
     title="Which digit is it? MNIST in patches of 4×4 pixels",
     architecture="patch_classifier",
+    modality="image",
     target="suites.tasks.digits:load",
     metric="accuracy",
     width=32,
@@ -46,7 +49,7 @@ DIGITS = Task(
     max_length=49,
     batch=32,
     steps=250,
-    learning_rate=3e-3,
+    learning_rates=(1e-3, 3e-3, 1e-2),
     settings={"layers": 2},
     variant_options=_SHORT,
     baselines={
@@ -66,7 +69,7 @@ PHOTOGRAPHS = Task(
     max_length=256,
     batch=4,
     steps=60,
-    learning_rate=2e-3,
+    learning_rates=(1e-3, 2e-3, 4e-3),
     settings={"side": 16, "train_examples": 512, "test_examples": 48},
     variant_options=_IMAGE,
     baselines={
@@ -79,20 +82,26 @@ _FEW = {"train_examples": 500, "test_examples": 200}
 
 TASKS: dict[str, tuple[Task, ...]] = {
     "smoke": (
-        replace(SENTIMENT, steps=20, settings={**SENTIMENT.settings, **_FEW}),
-        replace(DIGITS, steps=20, settings={**DIGITS.settings, **_FEW}),
-        replace(PHOTOGRAPHS, steps=3, batch=2, settings={**PHOTOGRAPHS.settings, "test_examples": 8}),
+        replace(SENTIMENT, steps=20, learning_rates=(3e-3,), settings={**SENTIMENT.settings, **_FEW}),
+        replace(DIGITS, steps=20, learning_rates=(3e-3,), settings={**DIGITS.settings, **_FEW}),
+        replace(
+            PHOTOGRAPHS,
+            steps=3,
+            batch=2,
+            learning_rates=(2e-3,),
+            settings={**PHOTOGRAPHS.settings, "test_examples": 8},
+        ),
     ),
     "quick": (SENTIMENT, DIGITS, PHOTOGRAPHS),
     "full": (
-        replace(SENTIMENT, width=64, steps=600, learning_rate=1e-3, settings={"layers": 2}),
-        replace(DIGITS, width=64, steps=1500, learning_rate=1e-3),
+        replace(SENTIMENT, width=64, steps=600, learning_rates=WIDE, settings={"layers": 2}),
+        replace(DIGITS, width=64, steps=1500, learning_rates=WIDE),
         replace(
             PHOTOGRAPHS,
             max_length=1024,
             batch=8,
             steps=2000,
-            learning_rate=1e-3,
+            learning_rates=WIDE,
             settings={"side": 32, "train_examples": 4096, "test_examples": 200},
         ),
     ),

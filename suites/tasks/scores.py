@@ -22,6 +22,10 @@ UNITS: dict[Score, dict[str, str]] = {
 PSNR_CEILING = 100.0
 
 
+LOWER_IS_BETTER = frozenset({"bits_per_byte", "perplexity"})
+"""The metrics of which less is better; of all others more is."""
+
+
 def accuracy(outputs: np.ndarray, targets: np.ndarray) -> dict[str, list[float]]:
     """1.0 where the largest of `outputs` ``[examples, classes]`` is the label in `targets` ``[examples]``."""
     return {"accuracy": (outputs.argmax(axis=-1) == targets).astype(float).tolist()}

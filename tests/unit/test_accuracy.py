@@ -3,6 +3,8 @@
 import sys
 import types
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 from bench.measuring import Bench
 from bench.schema import Arm, Job, Measurement, Option, Role, Step, Task
-from suites.accuracy import batches, measure
+from suites.accuracy import measure
+from suites.training import batches
 from suites.tasks.data import DataMissing, Source, TaskData
 
 TRAIN, TEST, TIME, PATCH, CLASSES = 97, 23, 7, 5, 3
@@ -80,13 +83,26 @@ def scaled(
 
 
 SEEN: list[tuple[float, float]] = []
+FOLDERS: list[Path] = []
 SOFTMAX = "implementations.on_torch.softmax:attend"
-CANDIDATE_METRICS = ["accuracy", "parameters", "training_seconds", "loss_curve"]
+CANDIDATE_METRICS = [
+    "accuracy",
+    "parameters",
+    "training_seconds",
+    "loss_curve",
+    "learning_rate",
+    "loss_spikes",
+    "gradient_norm_p50",
+    "gradient_norm_p95",
+    "gradient_norm_max",
+]
+GRID_METRICS = ["diverged", "validation"]
 
 
 @pytest.fixture(autouse=True)
-def targets() -> Iterator[None]:
-    """The functions above under a module name that targets can be given by."""
+def targets(tmp_path: Path) -> Iterator[None]:
+    """The functions above under a module name that targets can be given by, and a folder for weights."""
+    FOLDERS.append(tmp_path)
     module = types.ModuleType("made_up_targets")
     named = (separable, absent, always_right, no_numbers, no_numbers_in_evaluation, broken, scaled)
     module.__dict__.update({function.__name__: function for function in named})
@@ -96,6 +112,7 @@ def targets() -> Iterator[None]:
     torch.set_num_threads(threads)
     del sys.modules[module.__name__]
     SEEN.clear()
+    FOLDERS.clear()
 
 
 def measured(
@@ -107,6 +124,9 @@ def measured(
     steps: int = 30,
     options: dict[str, Option] | None = None,
     variant_options: dict[str, dict[str, Option]] | None = None,
+    rates: tuple[float, ...] = (0.01,),
+    launch: int = 0,
+    folder: Path | None = None,
 ) -> list[Measurement]:
     task = Task(
         name="made-up",
@@ -119,13 +139,20 @@ def measured(
         max_length=TIME,
         batch=11,
         steps=steps,
-        learning_rate=0.01,
+        learning_rates=rates,
         variant_options=variant_options or {},
     )
     arm = Arm(implementation="softmax@torch", role=role, target=target, options=options or {})
     architecture = "implementations.on_torch.classifiers:build_patch_classifier"
     step = Step(
-        key="made-up", arms=(arm,), task=task, architecture=architecture, seed=seed, subject="made-up"
+        key="made-up",
+        arms=(arm,),
+        task=task,
+        reference=replace(arm, target=SOFTMAX, options={}),
+        architecture=architecture,
+        package="implementations.on_torch",
+        seed=seed,
+        subject="made-up",
     )
     job = Job(
         id="accuracy/made-up",
@@ -133,7 +160,7 @@ def measured(
         suite="accuracy",
         target="suites.accuracy:measure",
         framework="" if role == "baseline" else "torch",
-        launch=0,
+        launch=launch,
         steps=(step,),
         environment_id="here",
         device="cpu",
@@ -144,6 +171,7 @@ def measured(
         metric="accuracy",
         unit="fraction",
         opener="" if role == "baseline" else "suites.framework:open_framework",
+        folder=str(folder or FOLDERS[-1]),
     )
     return measure(step, Bench(job, lambda step, arm: None, lambda: None))
 
@@ -155,7 +183,7 @@ def only(rows: list[Measurement], metric: str) -> Measurement:
 
 def test_training_learns_a_separable_task_well_above_chance() -> None:
     rows = measured()
-    assert [row.metric for row in rows] == CANDIDATE_METRICS
+    assert [row.metric for row in rows] == CANDIDATE_METRICS + GRID_METRICS
     assert all(row.status == "ok" and row.method == "measured" for row in rows)
     accuracy = only(rows, "accuracy")
     assert len(accuracy.values) == TEST and set(accuracy.values) <= {0.0, 1.0}
@@ -214,18 +242,21 @@ def test_a_long_loss_curve_is_thinned_to_at_most_a_hundred_points_that_end_at_th
 
 
 def test_a_loss_that_is_not_finite_fails_every_metric_with_the_step() -> None:
-    rows = measured("made_up_targets:no_numbers")
+    *rows, diverged = measured("made_up_targets:no_numbers")
     assert [row.metric for row in rows] == CANDIDATE_METRICS
     assert {(row.status, row.reason) for row in rows} == {
-        ("failed", "training diverged at step 1: loss is nan")
+        ("failed", "at 0.01 training diverged at step 1: loss is nan")
     }
     assert all(row.details["data_sha256"] == "beef" and not row.values for row in rows)
+    assert (diverged.metric, diverged.values) == ("diverged", (1.0,))
 
 
 def test_outputs_that_are_not_finite_fail_rather_than_score() -> None:
-    rows = measured("made_up_targets:no_numbers_in_evaluation", steps=2)
+    *rows, diverged = measured("made_up_targets:no_numbers_in_evaluation", steps=2)
     assert {row.status for row in rows} == {"failed"}
-    assert rows[0].reason == f"{TEST * CLASSES} of {TEST * CLASSES} outputs on the test set are not finite"
+    held = round(0.1 * TRAIN) * CLASSES
+    assert rows[0].reason == f"at 0.01 {held} of {held} outputs on the test set are not finite"
+    assert diverged.values == (1.0,)
 
 
 def test_a_variant_that_raises_costs_its_own_row() -> None:
@@ -279,3 +310,45 @@ def test_batches_are_full_the_same_for_a_seed_and_go_evenly_over_all_examples(
 def test_another_seed_draws_other_batches() -> None:
     first, second = (np.concatenate(list(batches(101, 11, 7, seed))) for seed in (0, 1))
     assert not np.array_equal(first, second)
+
+
+def test_the_rate_that_does_best_on_validation_examples_is_kept_for_the_other_seeds() -> None:
+    first = measured(rates=(1e-6, 0.01, 10.0))
+    grid = only(first, "validation")
+    tried = grid.details["scored"].split()
+    assert only(first, "learning_rate").values == (float(tried[int(np.argmax(grid.values))]),) == (0.01,)
+    assert only(measured(rates=(1e-6, 0.01, 10.0), seed=1, launch=1), "learning_rate").values == (0.01,)
+
+
+def test_a_rate_that_diverges_is_counted_and_the_others_are_chosen_from() -> None:
+    rows = measured(rates=(1e30, 0.01))
+    diverged = only(rows, "diverged")
+    assert diverged.values == (0.5,)
+    assert diverged.details["diverged"].startswith("1e+30: training diverged at step")
+    assert only(rows, "learning_rate").values == (0.01,)
+
+
+def test_a_later_seed_without_a_chosen_rate_says_so() -> None:
+    rows = measured(seed=1, launch=1)
+    assert {(row.status, row.reason) for row in rows} == {
+        ("failed", "no learning rate could be chosen at the first seed")
+    }
+
+
+def test_the_test_side_has_no_say_in_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turned(task: Task) -> TaskData:
+        data = separable(task)
+        return replace(data, test_targets=(data.test_targets + 1) % CLASSES)
+
+    rates = (1e-6, 0.01)
+    before = only(measured(rates=rates), "learning_rate").values
+    sys.modules["made_up_targets"].__dict__["separable"] = turned
+    after = measured(rates=rates)
+    assert only(after, "learning_rate").values == before
+    assert np.mean(only(after, "accuracy").values) < 0.2
+
+
+def test_gradient_norms_are_told_for_each_part() -> None:
+    norms = only(measured(steps=3), "gradient_norm_max")
+    assert norms.details["parts"].split() == ["blocks.0", "final_norm", "embedding", "positions", "head"]
+    assert len(norms.values) == 5 and all(value > 0 for value in norms.values)

@@ -36,7 +36,7 @@ TASK = Task(
     max_length=7,
     batch=2,
     steps=3,
-    learning_rate=0.1,
+    learning_rates=(0.1,),
 )
 SOURCE = Source(name="made up", version="1", sha256="00", licence="none", origin="here")
 

@@ -23,7 +23,7 @@ TASK = Task(
     max_length=49,
     batch=32,
     steps=3,
-    learning_rate=0.001,
+    learning_rates=(0.001,),
 )
 
 

@@ -30,7 +30,7 @@ TASK = Task(
     max_length=1024,
     batch=1,
     steps=3,
-    learning_rate=0.001,
+    learning_rates=(0.001,),
     settings={"train_examples": 23, "test_examples": 11, "encoder_layers": 2},
 )
 

@@ -25,7 +25,7 @@ TASK = Task(
     max_length=64,
     batch=32,
     steps=3,
-    learning_rate=0.001,
+    learning_rates=(0.001,),
     settings={"layers": 1},
 )
 

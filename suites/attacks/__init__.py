@@ -1,0 +1,1 @@
+"""Attacks on trained classifiers, framework-free: NumPy arrays against a `Victim`."""
