@@ -87,8 +87,9 @@ class Planner:
         asked = named or [name for name, suite in suites.items() if self.profile.name in suite.unnamed]
         if self.request.tasks and not named:
             asked = [name for name in asked if suites[name].tasks]
-        trained_by = {suites[name].trained_by for name in asked}
-        return [suite for name, suite in suites.items() if suite.admits or name in (*asked, *trained_by)]
+        asked += [name for name, suite in suites.items() if suite.accompanies in asked]
+        asked += [suites[name].trained_by for name in asked]
+        return [suite for name, suite in suites.items() if suite.admits or name in asked]
 
     def _suite(self, suite: Suite) -> Iterator[Job]:
         absent = what_to_install(suite.extra, suite.modules)
@@ -166,6 +167,7 @@ class Planner:
             seed=self.request.seed if seed is None else seed,
             seconds=self.profile.seconds,
             call_limit=self.profile.call_limit,
+            examples=self.profile.attacked_examples,
         )
 
     def _built(self, step: Step, framework: str) -> Step:
@@ -345,7 +347,7 @@ def _order(job: Job) -> tuple[int, int, str, str]:
     long = f"/{LONG}/" in job.id
     if job.steps and job.steps[-1].task is not None:
         # What works on trained weights comes right after the trainings of its seed.
-        return (4, job.launch, "", "") if not job.trained else (4, job.launch, job.suite, "")
+        return (4, job.launch, "trained" if job.trained else "", "")
     if any(step.workload and step.workload.phase == "training_run" for step in job.steps):
         return (6, job.launch, "", "")
     if "matrix_product" in {step.subject for step in job.steps}:

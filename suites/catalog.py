@@ -283,4 +283,54 @@ ACCURACY = Suite(
     opener=OPENER,
 )
 
-SUITES = (CERTIFICATE, THROUGHPUT, MEMORY, ACCURACY)
+ROBUSTNESS = Suite(
+    name="robustness",
+    title="Robustness",
+    metrics=(
+        Metric(name="robust_accuracy", title="accuracy under attack", unit="fraction", better="higher"),
+        Metric(name="clean_accuracy", title="accuracy on the attacked examples", unit="fraction", better="higher"),
+        Metric(name="corrupted_accuracy", title="accuracy on corrupted images", unit="fraction", better="higher"),
+        Metric(
+            name="expected_accuracy", title="accuracy under attack over redraws", unit="fraction", better="higher"
+        ),
+        Metric(name="attack_queries", title="queries of a success", unit="count", better="higher", ranks=False),
+        Metric(name="attack_changed", title="size of a success", unit="share", better="higher", ranks=False),
+        Metric(name="calibration_error", title="calibration error, debiased", unit="fraction", better="lower"),
+        Metric(name="brier", title="Brier score", unit="score", better="lower"),
+        Metric(name="negative_log_likelihood", title="negative log-likelihood", unit="nats", better="lower"),
+        Metric(name="auroc", title="other data told apart, AUROC", unit="fraction", better="higher"),
+        Metric(name="fpr95", title="other data let through, FPR@95", unit="fraction", better="lower"),
+    ),
+    target="suites.robustness:measure",
+    trained_by="accuracy",
+    modalities=("text", "image"),
+    unnamed=("full",),
+    extra="robustness",
+    modules=("textattack", "safetensors"),
+    exclusive=False,
+    opener=OPENER,
+)
+
+ATTACK_TRANSFER = Suite(
+    name="attack_transfer",
+    title="Attacks on other variants",
+    metrics=(
+        Metric(
+            name="transfer_success",
+            title="adversarial texts of another that fool it too",
+            unit="fraction",
+            better="lower",
+        ),
+    ),
+    target="suites.attack_transfer:measure",
+    trained_by="accuracy",
+    modalities=("text",),
+    accompanies="robustness",
+    unnamed=(),
+    extra="robustness",
+    modules=("textattack", "safetensors"),
+    exclusive=False,
+    opener=OPENER,
+)
+
+SUITES = (CERTIFICATE, THROUGHPUT, MEMORY, ACCURACY, ROBUSTNESS, ATTACK_TRANSFER)

@@ -64,7 +64,7 @@ class Shelf:
     def save(self, checkpoint: Checkpoint, weights: Mapping[str, np.ndarray]) -> None:
         """Put weights and what they are on disk; the description comes last and makes them count."""
         self.write_arrays(self._weights(checkpoint.seed), weights)
-        self._write(self._about(checkpoint.seed), wire.pretty(checkpoint))
+        self.write(self._about(checkpoint.seed).name, wire.pretty(checkpoint))
 
     def load(self, seed: int) -> tuple[Checkpoint, dict[str, np.ndarray]]:
         """The weights of a seed; raises FileNotFoundError where none were kept, ValueError where they are
@@ -77,7 +77,7 @@ class Shelf:
 
     def choose(self, chosen: Chosen) -> None:
         """Keep the learning rate for the seeds that follow."""
-        self._write(self.path / "chosen.json", wire.pretty(chosen))
+        self.write("chosen.json", wire.pretty(chosen))
 
     @property
     def chosen(self) -> Chosen | None:
@@ -102,7 +102,9 @@ class Shelf:
     def _about(self, seed: int) -> Path:
         return self.path / f"seed-{seed}.json"
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def write(self, name: str, content: bytes) -> None:
+        """A file beside the weights, whole or not there at all; `name` is ours, never one from outside."""
+        path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".new")
         temporary.write_bytes(content)

@@ -29,7 +29,8 @@ class Suite:
     the machine to itself; an `interleaved` one holds all arms of a framework in one process. A suite
     that `admits` runs before all others, and an implementation that it bars is measured by no other.
     One with `trained_by` works on the weights that the suite of that name has trained, on the tasks of
-    `modalities`. `unnamed` are the profiles in which it runs without being named.
+    `modalities`. `unnamed` are the profiles in which it runs without being named; it runs
+    whenever the suite that it `accompanies` does.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Suite:
     opener: str = ""
     trained_by: str = ""
     modalities: tuple[str, ...] = ()
+    accompanies: str = ""
     unnamed: tuple[str, ...] = ("smoke", "quick", "full")
     environment: Mapping[str, str] = field(default_factory=dict)
 

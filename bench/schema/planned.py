@@ -30,7 +30,8 @@ class Step:
 
     `reference` is the arm that a training takes its number of parameters and its first weights from;
     `architecture` is a target and `package` an `Architecture`'s package for the job's framework, the
-    `torch_` ones are those that a Keras arm's twin is built with.
+    `torch_` ones are those that a Keras arm's twin is built with. `examples` is how many test examples are
+    attacked or explained.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Step:
     seed: int = 0
     seconds: float = 1.0
     call_limit: float = 30.0
+    examples: int = 0
     subject: str = ""
 
 
@@ -93,7 +95,8 @@ class Plan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How much evidence a run gathers. `launches` for timings, `repeats` of each memory process,
-    `seeds` a training, of which the first `attacked_seeds` are attacked and explained; `seconds` of timing
+    `seeds` a training, of which the first `attacked_seeds` are attacked and explained, on
+    `attacked_examples` test examples; `seconds` of timing
     for each arm of a step and launch; limits in seconds."""
 
     name: str
@@ -102,6 +105,7 @@ class Profile:
     repeats: int
     seeds: int
     attacked_seeds: int
+    attacked_examples: int
     seconds: float
     call_limit: float
     time_limit: float
