@@ -89,7 +89,7 @@ class Shelf:
         """One safetensors file, whole or not there at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".new")
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
         temporary.replace(path)
 
     def read_arrays(self, path: Path) -> dict[str, np.ndarray] | None:
@@ -115,6 +115,6 @@ def hash_of(weights: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over names, shapes and numbers, in the order of the names."""
     parts: list[Any] = []
     for name in sorted(weights):
-        array = np.ascontiguousarray(weights[name])
+        array = np.asarray(weights[name], order="C")
         parts.append(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
     return digest(b"".join(parts))

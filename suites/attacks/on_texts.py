@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.schema import Task
 from suites.attacks import embedding_attack
-from suites.attacks.calibration import calibration
+from suites.attacks.calibration import figures_of
 from suites.attacks.campaign import Adversarial, Campaign, Figure
 from suites.attacks.expectation import expectation
 from suites.attacks.gates import Gate, gates, victim_facts
@@ -122,7 +122,7 @@ class OnTexts:
 
     def _figures(self) -> Iterator[tuple[Figure, np.ndarray]]:
         logits = self.victim.logits(self.data.test_inputs)
-        for metric, values in calibration(logits, self.data.test_targets).items():
+        for metric, values in figures_of(logits, self.data.test_targets).items():
             yield (metric, ""), values
         if self.victim.draws:
             for found in self.adversarial:

@@ -61,7 +61,7 @@ def blueprint(framework: str, target: str = "", variant: str = "softmax", seed: 
     package, softmax = VARIANTS[framework]
     reference = Arm(implementation=f"softmax@{framework}", role="reference", target=softmax)
     arm = Arm(
-        implementation=f"{variant}@{framework}", role="candidate", target=target or softmax, options=options
+        implementation=f"{variant}@{framework}", role="candidate", target=target or softmax
     )
     step = Step(
         key="made-up",
@@ -109,7 +109,7 @@ def _first(count: int) -> dict[str, Any]:
 def test_variants_have_as_many_weights_as_the_reference(framework: str) -> None:
     package = VARIANTS[framework][0]
     plan = blueprint(framework, f"{package}.grouped_query:MultiQuery", "multi_query")
-    assert plan.size(4.0) < 0.9 * plan.reference_size, "or there would be nothing to match"
+    assert plan.size(4.0) < 0.95 * plan.reference_size, "or there would be nothing to match"
     told = plan.told(plan.build())
     assert told["parameters_matched"] == "yes"
     assert abs(plan.size(plan.expansion) / plan.reference_size - 1) <= TOLERANCE
