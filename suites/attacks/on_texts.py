@@ -20,7 +20,7 @@ from suites.attacks.gates import Gate, gates, victim_facts
 from suites.attacks.outcome import Attacked
 from suites.attacks.random_edits import edit_characters, matched_share, random_edits, substitute_words
 from suites.attacks.recipes import RECIPES, UNSUPPORTED
-from suites.attacks.replacements import Replacements, synonyms, word_neighbours
+from suites.attacks.replacements import Replacements, content_words, in_glove, in_own_embedding, synonyms
 from suites.attacks.text_attacks import BUDGETS, attack_texts
 from suites.attacks.text_subject import TextSubject, text_subject
 from suites.attacks.textattack_home import AttackUnsupported
@@ -88,11 +88,11 @@ class OnTexts:
         if not RECIPES[name].words:
             return None
         if name == "pwws":
-            return synonyms(self._words())
-        return word_neighbours(self.victim, self.data.vocabulary)
-
-    def _words(self) -> list[str]:
-        return sorted({word for text in self.subject.texts for word in text.split(" ")})
+            return synonyms(content_words(self.subject))
+        try:
+            return in_glove(self.subject)
+        except AttackUnsupported:
+            return in_own_embedding(self.victim, self.subject)
 
     def _random(self, name: str, family: str, change: Callable[[], Callable[..., str]]) -> None:
         """A random perturbation of the median size of the family's attacks."""
