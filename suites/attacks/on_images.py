@@ -34,11 +34,16 @@ def attack(victim: Victim, data: TaskData, task: Task, examples: int, seed: int)
     except DataMissing as reason:
         unsupported["corruptions"] = str(reason)
     facts = victim_facts(victim, inputs, images.labels)
+    figures: dict[Figure, np.ndarray] = {}
+    try:
+        figures.update(_figures(victim, data, layout, seed))
+    except DataMissing as reason:
+        unsupported["photographs"] = str(reason)
     return Campaign(
         right=images.right,
         attacked=tuple(attacked),
         gates=gates(facts, attacked),
-        figures=dict(_figures(victim, data, layout, seed)),
+        figures=figures,
         unsupported=unsupported,
     )
 
