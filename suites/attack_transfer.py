@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def measure(step: Step, bench: Bench) -> list[Measurement]:
-    """For every other model's adversarial texts: 1 where a text that both had right before fools this one too."""
+    """For every model's adversarial texts: 1 where one that both had right before fools this one too."""
     rows: list[Measurement] = []
     for arm in step.arms:
         measured, failed = bench.attempt(step, arm, partial(_measured, step, arm, bench))

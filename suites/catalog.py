@@ -283,23 +283,28 @@ ACCURACY = Suite(
     opener=OPENER,
 )
 
+
+def _score(
+    name: str, title: str, unit: str = "fraction", *, lower: bool = False, ranks: bool = True
+) -> Metric:
+    return Metric(name=name, title=title, unit=unit, better="lower" if lower else "higher", ranks=ranks)
+
+
 ROBUSTNESS = Suite(
     name="robustness",
     title="Robustness",
     metrics=(
-        Metric(name="robust_accuracy", title="accuracy under attack", unit="fraction", better="higher"),
-        Metric(name="clean_accuracy", title="accuracy on the attacked examples", unit="fraction", better="higher"),
-        Metric(name="corrupted_accuracy", title="accuracy on corrupted images", unit="fraction", better="higher"),
-        Metric(
-            name="expected_accuracy", title="accuracy under attack over redraws", unit="fraction", better="higher"
-        ),
-        Metric(name="attack_queries", title="queries of a success", unit="count", better="higher", ranks=False),
-        Metric(name="attack_changed", title="size of a success", unit="share", better="higher", ranks=False),
-        Metric(name="calibration_error", title="calibration error, debiased", unit="fraction", better="lower"),
-        Metric(name="brier", title="Brier score", unit="score", better="lower"),
-        Metric(name="negative_log_likelihood", title="negative log-likelihood", unit="nats", better="lower"),
-        Metric(name="auroc", title="other data told apart, AUROC", unit="fraction", better="higher"),
-        Metric(name="fpr95", title="other data let through, FPR@95", unit="fraction", better="lower"),
+        _score("robust_accuracy", "accuracy under attack"),
+        _score("clean_accuracy", "accuracy on the attacked examples"),
+        _score("corrupted_accuracy", "accuracy on corrupted images"),
+        _score("expected_accuracy", "accuracy under attack over redraws"),
+        _score("attack_queries", "queries of a success", "count", ranks=False),
+        _score("attack_changed", "size of a success", "share", ranks=False),
+        _score("calibration_error", "calibration error, debiased", lower=True),
+        _score("brier", "Brier score", "score", lower=True),
+        _score("negative_log_likelihood", "negative log-likelihood", "nats", lower=True),
+        _score("auroc", "other data told apart, AUROC"),
+        _score("fpr95", "other data let through, FPR@95", lower=True),
     ),
     target="suites.robustness:measure",
     trained_by="accuracy",
@@ -314,14 +319,7 @@ ROBUSTNESS = Suite(
 ATTACK_TRANSFER = Suite(
     name="attack_transfer",
     title="Attacks on other variants",
-    metrics=(
-        Metric(
-            name="transfer_success",
-            title="adversarial texts of another that fool it too",
-            unit="fraction",
-            better="lower",
-        ),
-    ),
+    metrics=(_score("transfer_success", "adversarial texts of another that fool it too", lower=True),),
     target="suites.attack_transfer:measure",
     trained_by="accuracy",
     modalities=("text",),

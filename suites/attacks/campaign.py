@@ -29,7 +29,7 @@ class Adversarial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """`right` is bool ``[n]``: right before any attack. `unsupported` names attacks that cannot be made here."""
+    """`right` is bool ``[n]``: right before any attack. `unsupported` names attacks that cannot be made."""
 
     right: np.ndarray
     attacked: tuple[Attacked, ...]
@@ -42,7 +42,8 @@ class Campaign:
         """Put the adversarial texts beside the model's weights, for who asks whether they fool others too."""
         if self.adversarial:
             shelf = Shelf(folder, task, implementation)
-            shelf.write(_name(seed), wire.pretty(Found(implementation=implementation, found=self.adversarial)))
+            found = Found(implementation=implementation, found=self.adversarial)
+            shelf.write(_name(seed), wire.pretty(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Found:
 
 
 def found_against(folder: str, task: str, seed: int) -> list[Found]:
-    """The adversarial texts of all implementations that were attacked on a task, in the order of their names."""
+    """The adversarial texts of all implementations that were attacked on a task, by name."""
     paths = sorted(Shelf(folder, task, "").path.parent.glob(f"*/{_name(seed)}"))
     read = [wire.decode(path.read_bytes(), Found) for path in paths]
     return sorted(read, key=lambda one: one.implementation)

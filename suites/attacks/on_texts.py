@@ -58,9 +58,7 @@ class OnTexts:
         self._random("random_words", "word", lambda: substitute_words(self.subject))
         self._embedded()
         inputs = self.subject.encode(self.subject.texts)
-        facts = victim_facts(
-            self.victim, inputs, self.subject.labels, known_share=self.subject.known_share()
-        )
+        facts = victim_facts(self.victim, inputs, self.subject.labels, known_share=self.subject.known_share())
         found: tuple[Gate, ...] = gates(facts, self.attacked)
         return Campaign(
             right=facts.right,

@@ -60,9 +60,7 @@ def made_up_task(**changes: Any) -> Task:
 def blueprint(framework: str, target: str = "", variant: str = "softmax", seed: int = 0) -> Blueprint:
     package, softmax = VARIANTS[framework]
     reference = Arm(implementation=f"softmax@{framework}", role="reference", target=softmax)
-    arm = Arm(
-        implementation=f"{variant}@{framework}", role="candidate", target=target or softmax
-    )
+    arm = Arm(implementation=f"{variant}@{framework}", role="candidate", target=target or softmax)
     step = Step(
         key="made-up",
         arms=(arm,),
