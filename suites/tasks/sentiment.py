@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import functools
 import importlib
 import io
 import re
@@ -157,12 +158,18 @@ def build_vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
     return tuple(token for _, token in ranked[:size])
 
 
+@functools.lru_cache(maxsize=8)
+def _numbers(vocabulary: tuple[str, ...]) -> dict[str, int]:
+    # An attack encodes thousands of times, a few texts each.
+    return {word: index for index, word in enumerate(vocabulary, start=FIRST_WORD)}
+
+
 def encode(texts: Sequence[str], vocabulary: Sequence[str], max_length: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids ``[texts, max_length]`` (int64) and padding of the same shape, True at real tokens.
 
     Longer texts are cut; one without any token counts as one unknown word, so that no row is all padding.
     """
-    number = {word: index for index, word in enumerate(vocabulary, start=FIRST_WORD)}
+    number = _numbers(tuple(vocabulary))
     ids = np.full((len(texts), max_length), PADDING, dtype=np.int64)
     for row, text in zip(ids, texts, strict=True):
         found = [number.get(token, UNKNOWN) for token in tokens(text)[:max_length]] or [UNKNOWN]
