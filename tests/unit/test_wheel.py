@@ -13,4 +13,5 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else() -> None:
         pytest.skip("attnbench is installed in editable form here; tox tests the wheel")
     assert packages == {"bench", "implementations", "suites", "reports"}
     assert not [file for file in files if "regression" in file.parts or "tests" in file.parts]
+    assert [file for file in files if file.name == "english_stopwords.txt"], "attacks need their stop words"
     assert [file for file in files if file.name == "page.html"], "the page's template must be in the wheel"
