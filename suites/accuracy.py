@@ -44,6 +44,7 @@ TRAINING_UNITS = {
 }
 GRID_UNITS = {"diverged": "fraction", "validation": "score"}
 CURVE_POINTS = 100
+Values = Sequence[float] | np.ndarray
 NOT_A_TIMING = "wall clock of all training steps beside other work, compilation included: not a timing"
 
 
@@ -88,7 +89,7 @@ def _measured(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measur
 
 
 def _baseline(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measurement]:
-    answer = cast(Callable[[TaskData], Mapping[str, Sequence[float]]], load(arm.target))
+    answer = cast(Callable[[TaskData], Mapping[str, Values]], load(arm.target))
     package = "skimage" if data.score == "image_quality" else "sklearn"
     tool = f"{package} {importlib.import_module(package).__version__}"
     return _scores(step, arm, bench, answer(data), UNITS[data.score], tool, data.details())
@@ -121,9 +122,7 @@ class Training:
         self._keep(best, scores)
         details = {**self.data.details(), **self.budget_told, **self.blueprint.told(best.trained.model)}
         step, arm, bench, tool = self.step, self.arm, self.bench, self.framework.tool
-        yield from _scores(
-            step, arm, bench, {m: v.tolist() for m, v in scores.items()}, self._score_units, tool, details
-        )
+        yield from _scores(step, arm, bench, scores, self._score_units, tool, details)
         for metric, values, more in self._training_values(best):
             yield bench.measurement(
                 step,
@@ -319,14 +318,20 @@ def _scores(
     step: Step,
     arm: Arm,
     bench: Bench,
-    scores: Mapping[str, Sequence[float]],
+    scores: Mapping[str, Values],
     units: Mapping[str, str],
     tool: str,
     details: Mapping[str, str],
 ) -> list[Measurement]:
     return [
         bench.measurement(
-            step, arm, metric=metric, unit=units[metric], values=values, tool=tool, details=dict(details)
+            step,
+            arm,
+            metric=metric,
+            unit=units[metric],
+            values=np.asarray(values, dtype=np.float64).tolist(),
+            tool=tool,
+            details=dict(details),
         )
         for metric, values in scores.items()
     ]

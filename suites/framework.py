@@ -16,6 +16,11 @@ import numpy as np
 Model: TypeAlias = Any
 Batch: TypeAlias = tuple[Any, ...]
 Loss: TypeAlias = Literal["mean_squared_error", "cross_entropy"]
+"""Means over all targets; those of cross-entropy that are `NOT_SCORED` do not count, and where none does the
+loss is 0."""
+
+NOT_SCORED = -1
+"""The target of a position that is neither trained on nor scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 
-from suites.framework import PLAINLY, Batch, Execution, Loss, Model, Trainer
+from suites.framework import NOT_SCORED, PLAINLY, Batch, Execution, Loss, Model, Trainer
 from suites.keras_gradients import gradients_of, names_of
 from suites.on_keras_training import KerasTrainer
 
@@ -343,7 +343,19 @@ def _loss(name: str) -> Callable[[Any, Any], Any]:
             keras.ops.square(keras.ops.cast(output, target.dtype) - target)
         )
     if name == "cross_entropy":
-        return lambda target, output: keras.ops.mean(
-            keras.ops.sparse_categorical_crossentropy(target, output, from_logits=True)
-        )
+        return _cross_entropy
     raise ValueError(f"loss must be 'mean_squared_error' or 'cross_entropy', got {name!r}")
+
+
+def _cross_entropy(target: Any, output: Any) -> Any:
+    """The mean over scored targets, 0 without any: `[batch, classes]` or `[batch, time, vocabulary]`."""
+    scored = keras.ops.not_equal(target, NOT_SCORED)
+    # A class below 0 is an error to some backends and NaN to others, so that one stands in for it.
+    losses = keras.ops.sparse_categorical_crossentropy(
+        keras.ops.where(scored, target, 0), output, from_logits=True
+    )
+    count = keras.ops.maximum(keras.ops.sum(keras.ops.cast(scored, "int32")), 1)
+    # Keras takes means, not sums, of bfloat16 in float32: the mean over all, times how much smaller the
+    # number of scored ones is.
+    factor = keras.ops.cast(keras.ops.size(target), "float32") / keras.ops.cast(count, "float32")
+    return keras.ops.mean(keras.ops.where(scored, losses, 0)) * keras.ops.cast(factor, losses.dtype)

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from suites.framework import PLAINLY, Batch, Execution, Loss, Model, Trainer
+from suites.framework import NOT_SCORED, PLAINLY, Batch, Execution, Loss, Model, Trainer
 from suites.on_torch_training import TorchTrainer
 
 Shape = Sequence[int]
@@ -303,5 +303,9 @@ def _loss(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
 
 
 def _cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Over the last axis, whatever stands before it: `[batch, classes]` or `[batch, time, vocabulary]`."""
-    return torch.nn.functional.cross_entropy(logits.flatten(0, -2), target.flatten())
+    """The mean over scored targets, 0 without any: `[batch, classes]` or `[batch, time, vocabulary]`."""
+    total = torch.nn.functional.cross_entropy(
+        logits.flatten(0, -2), target.flatten(), ignore_index=NOT_SCORED, reduction="sum"
+    )
+    # torch's own mean over no target is NaN, and so are its gradients.
+    return total / (target != NOT_SCORED).sum().clamp(min=1)

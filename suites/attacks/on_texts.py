@@ -6,7 +6,7 @@ attacks run at each size. Every family has a random perturbation of its size, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from suites.attacks.campaign import Adversarial, Campaign, Figure
 from suites.attacks.expectation import expectation
 from suites.attacks.gates import Gate, gates, victim_facts
 from suites.attacks.outcome import Attacked
-from suites.attacks.random_edits import edit_characters, matched_share, random_edits, substitute_words
+from suites.attacks.random_edits import control
 from suites.attacks.recipes import RECIPES, UNSUPPORTED
 from suites.attacks.replacements import Replacements, content_words, in_glove, in_own_embedding, synonyms
 from suites.attacks.text_attacks import BUDGETS, attack_texts
@@ -54,8 +54,6 @@ class OnTexts:
         """All attacks, one after another, and what the gates say of them."""
         for name in RECIPES:
             self._searched(name)
-        self._random("random_characters", "character", lambda: edit_characters)
-        self._random("random_words", "word", lambda: substitute_words(self.subject))
         self._embedded()
         inputs = self.subject.encode(self.subject.texts)
         facts = victim_facts(self.victim, inputs, self.subject.labels, known_share=self.subject.known_share())
@@ -79,7 +77,8 @@ class OnTexts:
         except AttackUnsupported as reason:
             self.unsupported[name] = str(reason)
             return
-        self.attacked += [one.attacked for one in found]
+        beside = control(self.victim, self.subject, found[-1], self.seed)
+        self.attacked += [*(one.attacked for one in found), beside.attacked]
         self.adversarial.append(found[-1])
 
     def _replacements(self, name: str) -> Replacements | None:
@@ -92,31 +91,15 @@ class OnTexts:
         except AttackUnsupported:
             return in_own_embedding(self.victim, self.subject)
 
-    def _random(self, name: str, family: str, change: Callable[[], Callable[..., str]]) -> None:
-        """A random perturbation of the median size of the family's attacks."""
-        shares = [matched_share(one) for one in self._largest(family)]
-        if shares:
-            made = random_edits(
-                self.victim,
-                self.subject,
-                name=name,
-                family=family,
-                change=change(),
-                share=float(np.median(shares)),
-                seed=self.seed,
-            )
-            self.attacked.append(made.attacked)
-
-    def _largest(self, family: str) -> list[Attacked]:
-        searched = [one.attacked for one in self.adversarial]
-        return [one for one in searched if one.family == family]
-
     def _embedded(self) -> None:
         ids, padding = self.subject.encode(self.subject.texts)
         tokens = embedding_attack.embedded_tokens(self.victim, ids, padding, self.subject.labels)
         for size in embedding_attack.SIZES:
-            for way in (embedding_attack.pgd, embedding_attack.spsa, embedding_attack.random_step):
+            for way in (embedding_attack.pgd, embedding_attack.random_step):
                 self.attacked.append(way(self.victim, tokens, size, seed=self.seed).attacked)
+        # The check on gradients needs one size, and takes as many passes as all of the others.
+        largest = embedding_attack.spsa(self.victim, tokens, embedding_attack.SIZES[-1], seed=self.seed)
+        self.attacked.append(largest.attacked)
 
     def _figures(self) -> Iterator[tuple[Figure, np.ndarray]]:
         logits = self.victim.logits(self.data.test_inputs)
@@ -132,9 +115,10 @@ class OnTexts:
     def _expected(self, found: AttackedTexts) -> np.ndarray:
         clean, attacked = (self.subject.encode(texts) for texts in (self.subject.texts, found.texts))
         victim, seen = self.victim, self.subject.labels
-        return expectation(
+        found_in_draws = expectation(
             victim, seen, lambda: victim.logits(clean), lambda: victim.logits(attacked)
-        ).attacked
+        )
+        return found_in_draws.attacked
 
 
 def _kept(found: AttackedTexts) -> Adversarial:

@@ -14,8 +14,10 @@ class Victim(Protocol):
 
     name: str
     classes: int
-    draws: bool
-    """Whether its randomness (random features, hashes) can be drawn anew."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether its randomness (random features, hashes) can be drawn anew."""
 
     def logits(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The model's positional inputs ``[n, …]`` to logits ``[n, classes]``."""

@@ -22,7 +22,7 @@ import numpy as np
 from bench.schema import Option, Task
 from suites.framework import Loss
 
-Score = Literal["accuracy", "image_quality"]
+Score = Literal["accuracy", "token_accuracy", "accuracy_by_distance", "image_quality"]
 SOURCES = ("packages", "huggingface")
 DATA_SETTINGS = frozenset({"source", "huggingface_name", "train_examples", "test_examples"})
 
@@ -49,10 +49,11 @@ class TaskData:
     """Both sides of a task, ready for the architecture.
 
     `train_inputs` and `test_inputs` are the model's positional inputs, each ``[examples, …]``;
-    `train_targets` is integer labels ``[examples]`` or float targets ``[examples, …]``. `settings` go to
-    the architecture. `train_texts` and `test_texts` are the texts behind the token ids, where there are
-    any, and `vocabulary` the word of each id from 2 on (0 is padding, 1 an unknown word). `counts` says
-    what was read and what was left out.
+    `train_targets` is integer labels ``[examples]``, token numbers ``[examples, time]`` with `NOT_SCORED`
+    (-1) where nothing is asked, or float targets ``[examples, …]``. `settings` go to the architecture.
+    `train_texts` and `test_texts` are the texts behind the token ids, where there are any, and `vocabulary`
+    the word of each id from 2 on (0 is padding, 1 an unknown word). `counts` says what was read and what was
+    left out, `notes` what else a measurement should carry.
     """
 
     train_inputs: tuple[np.ndarray, ...]
@@ -67,6 +68,7 @@ class TaskData:
     train_texts: tuple[str, ...] = ()
     test_texts: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for side, inputs, targets in (
@@ -90,6 +92,7 @@ class TaskData:
             "train_examples": str(len(self.train_targets)),
             "test_examples": str(len(self.test_targets)),
             **{name: str(count) for name, count in self.counts.items()},
+            **self.notes,
         }
 
 

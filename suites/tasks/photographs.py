@@ -201,13 +201,13 @@ def encoder_and_decoder_tokens(patches: Sequence[Patch]) -> tuple[np.ndarray, np
     return encoder, np.broadcast_to(decoder, shape)
 
 
-def grey_repeated(data: TaskData) -> dict[str, list[float]]:
+def grey_repeated(data: TaskData) -> dict[str, np.ndarray]:
     """The trivial answer that keeps the picture and has no colour: the grey value for red, green and blue."""
     values = grey_of(data.test_inputs[0])
     return image_quality(np.repeat(values[:, :, None], 3, axis=-1), data.test_targets)
 
 
-def mean_colour(data: TaskData) -> dict[str, list[float]]:
+def mean_colour(data: TaskData) -> dict[str, np.ndarray]:
     """The trivial answer that has no picture: the mean colour of the training patches, everywhere."""
     mean = data.train_targets.mean(axis=(0, 1), dtype=np.float64)
     return image_quality(np.broadcast_to(mean, data.test_targets.shape), data.test_targets)

@@ -82,7 +82,7 @@ def small_of(encoder_tokens: np.ndarray) -> np.ndarray:
     return values.reshape(-1, side, side, COLOURS)[:, ::FACTOR, ::FACTOR]
 
 
-def bicubic(data: TaskData) -> dict[str, list[float]]:
+def bicubic(data: TaskData) -> dict[str, np.ndarray]:
     """Each small image enlarged by cubic splines (scikit-image's resize of order 3), cut off at 0 and 1."""
     transform: Any = importlib.import_module("skimage.transform")
     small = small_of(data.test_inputs[0]).astype(np.float64)
@@ -91,7 +91,7 @@ def bicubic(data: TaskData) -> dict[str, list[float]]:
     return image_quality(np.clip(large, 0, 1).reshape(data.test_targets.shape), data.test_targets)
 
 
-def nearest(data: TaskData) -> dict[str, list[float]]:
+def nearest(data: TaskData) -> dict[str, np.ndarray]:
     """Each pixel the colour of the block that it lies in."""
     large = repeated(small_of(data.test_inputs[0]))
     return image_quality(large.reshape(data.test_targets.shape), data.test_targets)

@@ -108,7 +108,45 @@ def test_a_package_without_the_file_gives_an_error_that_names_both() -> None:
 
 def test_accuracy_is_one_value_an_example() -> None:
     outputs = np.array([[0.1, 0.9, 0.0], [3.0, 2.0, 1.0], [-3.0, -2.0, -2.5]])
-    assert accuracy(outputs, np.array([1, 2, 1])) == {"accuracy": [1.0, 0.0, 1.0]}
+    values = accuracy(outputs, np.array([1, 2, 1]))["accuracy"]
+    assert values.dtype == np.float64
+    assert values.tolist() == [1.0, 0.0, 1.0]
+
+
+def test_token_accuracy_counts_what_is_scored_and_whole_examples() -> None:
+    answers = np.array([[3, 1, 4, 1, 5], [3, 1, 4, 1, 5], [9, 2, 6, 5, 3]])
+    targets = np.array([[-1, 1, -1, 1, 5], [3, 0, -1, 1, 0], [-1, -1, -1, -1, 4]])
+    values = score("token_accuracy", np.eye(11)[answers], targets)
+    assert values["accuracy"].tolist() == [1.0, 0.5, 0.0]
+    assert values["exact"].tolist() == [1.0, 0.0, 0.0]
+
+
+@given(st.integers(1, 7), st.integers(1, 11), st.integers(0, 99))
+def test_scores_do_not_depend_on_how_examples_are_batched(examples: int, batch: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    outputs, targets = generator.normal(size=(examples, 5, 3)), generator.integers(-1, 3, (examples, 5))
+    targets[:, 2] = 1
+    whole = score("token_accuracy", outputs, targets)
+    parts = [
+        score("token_accuracy", outputs[start : start + batch], targets[start : start + batch])
+        for start in range(0, examples, batch)
+    ]
+    for metric, values in whole.items():
+        assert values.tolist() == [value for part in parts for value in part[metric]]
+
+
+def test_an_example_of_which_nothing_is_asked_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 of 2 examples have no scored token"):
+        score("token_accuracy", np.zeros((2, 3, 5)), np.array([[-1, 0, -1], [-1, -1, -1]]))
+    with pytest.raises(ValueError, match=r"one answer a target, got \(2, 3\) and \(2, 4\)"):
+        score("token_accuracy", np.zeros((2, 3, 5)), np.zeros((2, 4)))
+
+
+def test_a_score_that_takes_an_evaluator_says_so() -> None:
+    with pytest.raises(
+        ValueError, match="accuracy_by_distance is scored by the evaluator that its task names"
+    ):
+        score("accuracy_by_distance", np.zeros((2, 3)), np.zeros(2))
 
 
 @pytest.mark.parametrize("error", [0.5, 0.1, 0.01])
