@@ -1,9 +1,9 @@
 """Two trained models on the same test examples: what can be said of other examples like them.
 
 The unit of inference of a score is the training, that is the seed (`bench.statistics`). What stands here
-takes two trained models as they are: beside several seeds it is a diagnostic, and the main evidence only where
-one seed was measured. Exact and score methods are used because few examples differ between good models:
-percentiles of a bootstrap close on a point where none does.
+takes two trained models as they are: beside several seeds it is a diagnostic, and the main evidence only
+where one seed was measured. Verdicts use exact and score methods, as few examples differ between good
+models: the percentiles of a bootstrap close on a point where none does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def wilson(right: int, tried: int, level: float) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a share, at confidence `level`; raises ValueError for nothing tried."""
+    """Wilson's score interval (1927) of a share at confidence `level`; raises ValueError for none tried."""
     if tried < 1:
         raise ValueError(f"a share needs at least 1 example, got {tried}")
     z = _normal_quantile(level)

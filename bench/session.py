@@ -31,7 +31,16 @@ from bench.store import Store, StoreError, read_manifest, read_run
 RUNS = Path("results/runs")
 # A handful of seeds decides nothing at 1%; the level is printed beside every verdict on a score.
 SCORE_ALPHA = 0.05
-SCORE_MARGINS = {"accuracy": 0.01, "psnr": 0.25, "ssim": 0.01}
+# What difference matters, in a score's own unit. Perplexity has none: it says bits a byte once more.
+SCORE_MARGINS = {
+    "accuracy": 0.01,
+    "exact": 0.01,
+    "psnr": 0.25,
+    "ssim": 0.01,
+    "bits_per_byte": 0.01,
+    "chrf": 0.5,
+    "robust_accuracy": 0.02,
+}
 
 
 class ClosingWatcher(Watcher, Protocol):

@@ -13,6 +13,8 @@ VIEWS: tuple[View, ...] = (
     View(name="scaling", title="How cost grows with length", target="reports.scaling:render"),
     View(name="tradeoff", title="Score against cost", target="reports.tradeoff:render"),
     View(name="accuracy", title="Scores on each task", target="reports.accuracy:render"),
+    View(name="robustness", title="Accuracy under attack", target="reports.robustness:render"),
+    View(name="training", title="How training went", target="reports.training:render"),
     View(name="figures", title="Every figure", target="reports.figures:render"),
     View(name="failures", title="What failed and why", target="reports.failures:render"),
     View(name="checks", title="How far to trust this run", target="reports.checks:render"),

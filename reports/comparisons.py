@@ -23,6 +23,7 @@ from bench.statistics import (
     p_value,
     paired_log_ratio,
 )
+from reports.directions import better
 from reports.frame import Results
 
 SETTLED_LAUNCHES = 8
@@ -236,7 +237,8 @@ def _difference(
     results: Results, first: Any, names: tuple[str, str, str, str], differences: Effects, margin: float
 ) -> Comparison:
     level = 1 - results.score_alpha
-    verdict = judge_differences(differences, level=level, margin=margin, better="higher")
+    direction = better("accuracy", first["metric"])
+    verdict = judge_differences(differences, level=level, margin=margin, better=direction)
     return _compared(
         first,
         names,

@@ -102,6 +102,30 @@ def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> str:
         return _svg(figure, name)
 
 
+def series(lines: Sequence[Line], *, name: str, x_title: str, y_title: str) -> str:
+    """Values over steps or budgets on two plain axes, each line named at its right end."""
+    with matplotlib.rc_context(seaborn.axes_style("whitegrid") | _STYLE):
+        figure, axes = _empty()
+        for line in lines:
+            _curve(axes, line)
+        axes.xaxis.grid(False)
+        axes.yaxis.grid(True, linewidth=0.5)
+        axes.set_xlabel(x_title)
+        axes.set_ylabel("")
+        axes.set_title(y_title, loc="left", fontsize=9, color=_MUTED)
+        _end_labels(axes, lines)
+        return _svg(figure, name)
+
+
+def in_plots(lines: Sequence[Line]) -> list[list[Line]]:
+    """The lines of one drawing, or of several where there are more than can be told apart: the references
+    stand in each, with as many others as there are colours left."""
+    references = [line for line in lines if line.reference]
+    others = [line for line in lines if not line.reference]
+    room = max(1, SERIES_COLOURS - len(references))
+    return [references + others[at : at + room] for at in range(0, max(1, len(others)), room)]
+
+
 def _empty(width: float = 0.6) -> tuple[Figure, Axes]:
     """A drawing whose axes leave room for names at their right; 1 point is 1 unit of `transData`."""
     figure = Figure(figsize=_INCHES, dpi=72, layout=None)

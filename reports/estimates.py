@@ -15,13 +15,29 @@ from typing import Any
 
 import numpy
 
+from bench.paired import wilson
 from bench.statistics import interval
 from reports.comparisons import SETTLED_LAUNCHES, SETTLED_SEEDS, seed_means
 from reports.frame import Results
 
 _PERCENTILES = (("latency_p50", 50, 1), ("latency_p95", 95, 20), ("latency_p99", 99, 100))
 _RATES = (("items_per_second", "items", "items/s"), ("tokens_per_second", "tokens", "tokens/s"))
-_UNSCORED = ("parameters", "training_seconds", "loss_curve")
+# Curves, profiles and values a rate or a part: no mean of them says anything (see `reports.training`).
+_SERIES = frozenset(
+    {
+        "loss_curve",
+        "validation",
+        "gradient_norm_p50",
+        "gradient_norm_p95",
+        "gradient_norm_max",
+        "bits_by_position",
+        "accuracy_by_distance",
+    }
+)
+_UNSCORED = _SERIES | {"parameters", "training_seconds", "learning_rate", "loss_spikes", "diverged"}
+# The same for every seed by design: there is no scatter to wait for.
+_SETTLED = frozenset({"parameters", "learning_rate", "diverged"})
+_OF_SUCCESSES = frozenset({"attack_queries", "attack_changed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +81,7 @@ def estimate(results: Results) -> tuple[Figure, ...]:
         *_each(results.select("memory"), level),
         *_each(_yardsticks(results), level),
         *_scores(results, level),
+        *_attacked(results, level),
         *_without_value(results),
     )
 
@@ -206,10 +223,10 @@ def _share_of_gemm(results: Results, rows: Any, level: float) -> Iterator[Figure
 def _scores(results: Results, level: float) -> Iterator[Figure]:
     for group in _cells(results.select("accuracy")):
         metric = group.iloc[0]["metric"]
-        if metric == "loss_curve":
+        if metric in _SERIES:
             continue
         means = list(seed_means(group).values())
-        without_scatter = metric == "parameters" or group.iloc[0]["role"] == "baseline"
+        without_scatter = metric in _SETTLED or group.iloc[0]["role"] == "baseline"
         yield _figure(group, **(_constant(means) if without_scatter else _over_seeds(means, level)))
 
 
@@ -224,6 +241,26 @@ def _over_seeds(means: Sequence[float], level: float) -> dict[str, Any]:
         _, low, high = interval(means, level)
         fields |= {"low": low, "high": high, "level": level}
     return fields | {"provisional": len(means) < SETTLED_SEEDS}
+
+
+def _attacked(results: Results, level: float) -> Iterator[Figure]:
+    """What is found on trained models: means over seeds; what a successful attack took, its median."""
+    for suite in ("robustness", "attack_transfer"):
+        for group in _cells(results.select(suite)):
+            values = [value for row in group["values"] for value in row]
+            if group.iloc[0]["metric"] in _OF_SUCCESSES:
+                yield _figure(group, estimate=median(values), launches=len(group))
+            else:
+                yield _figure(group, **_share(values, list(seed_means(group).values()), level))
+
+
+def _share(values: Sequence[float], means: Sequence[float], level: float) -> dict[str, Any]:
+    """Over seeds as any score; a share of examples that one seed gave has Wilson's interval over them."""
+    fields = _over_seeds(means, level)
+    if len(means) == 1 and len(values) > 1 and set(values) <= {0.0, 1.0}:
+        low, high = wilson(round(sum(values)), len(values), level)
+        fields |= {"low": low, "high": high, "level": level}
+    return fields
 
 
 def _without_value(results: Results) -> Iterator[Figure]:

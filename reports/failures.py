@@ -34,6 +34,10 @@ def render(evidence: Evidence) -> Section:
         blocks.append(
             Paragraph(text=f"{formatting.plural(aside, 'torn line')} of the run set aside.", warning=True)
         )
+    silent = int(_attacks_without_number(evidence.results.frame).sum())
+    if silent:
+        told = f"{formatting.plural(silent, 'figure')} of attacks, inconclusive or impossible here"
+        blocks.append(Paragraph(text=f"{told}: see “Accuracy under attack”."))
     if not found:
         blocks.append(Paragraph(text="Nothing failed, and nothing that was asked for is missing."))
     else:
@@ -48,14 +52,24 @@ def render(evidence: Evidence) -> Section:
 
 
 def failures(frame: Any) -> tuple[Failure, ...]:
-    """Everything that is not `ok`, an entry for each implementation, suite and reason; failures first."""
-    wrong = frame[frame["status"] != "ok"]
+    """Everything that is not `ok`, an entry for each implementation, suite and reason; failures first.
+
+    Attacks without a number are left out: the view `robustness` lists every one of them.
+    """
+    wrong = frame[(frame["status"] != "ok") & ~_attacks_without_number(frame)]
     names = ["environment_id", "implementation", "suite", "status", "reason"]
     found = [
         Failure(environment, implementation, suite, status, reason, tuple(dict.fromkeys(_what(rows))))
         for (environment, implementation, suite, status, reason), rows in wrong.groupby(names, sort=False)
     ]
     return tuple(sorted(found, key=lambda failure: failure.status != "failed"))
+
+
+def _attacks_without_number(frame: Any) -> Any:
+    """Which rows are attacks that a gate doubts or that cannot be made, as a mask over the frame."""
+    of_attack = frame["details"].map(lambda details: "attack" in details).astype(bool)
+    here = frame["suite"].isin(["robustness", "attack_transfer"])
+    return of_attack & here & frame["status"].isin(["inconclusive", "unsupported"])
 
 
 def _what(rows: Any) -> Iterator[str]:

@@ -26,14 +26,15 @@ _TITLES = {
     "seconds": "time of one call",
 }
 _LONGEST_REASON = 60
+_WITH_THEIR_TASK = {"accuracy", "robustness", "attack_transfer"}
 _ROLES = {"reference": 0, "candidate": 1, "control": 2, "yardstick": 3, "baseline": 4}
 
 
 def render(evidence: Evidence) -> Section:
-    """Folded tables by suite and kind of work; scores stand with their task, so not here again."""
+    """Folded tables by suite and kind of work; scores and attacks stand with their task, not here again."""
     groups: dict[tuple[str, str], list[Figure]] = {}
     for figure in evidence.figures:
-        if figure.suite != "accuracy":
+        if figure.suite not in _WITH_THEIR_TASK:
             groups.setdefault((figure.suite, figure.series), []).append(figure)
     blocks: list[Block] = [
         Group(title=f"{suite}: {series}", blocks=(_table(figures, evidence),))

@@ -14,8 +14,19 @@ _SCALES = {
     "tokens/s": ((1e6, "M tokens/s"), (1.0, "tokens/s")),
     "count": ((1e12, "T"), (1e9, "G"), (1.0, "")),
 }
-_DECIMALS = {"fraction": 3, "dB": 2, "ssim": 3, "share": 3}
-_UNNAMED = {"fraction", "ssim", "share", "loss"}
+_DECIMALS = {
+    "fraction": 3,
+    "dB": 2,
+    "ssim": 3,
+    "index": 3,
+    "share": 3,
+    "bits": 3,
+    "nats": 3,
+    "score": 3,
+    "chrF": 1,
+    "BLEU": 1,
+}
+_UNNAMED = {"fraction", "ssim", "index", "share", "loss", "norm", "score", "1"}
 
 
 def length(tokens: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from reports import formatting
 from reports.accuracy import baselines
 from reports.content import Block, Paragraph, Plot, Section
+from reports.directions import better
 from reports.drawing import Line, Point, colours, scatter
 from reports.estimates import Figure, is_score
 from reports.evidence import Evidence
@@ -33,8 +34,8 @@ def render(evidence: Evidence) -> Section:
         blocks.insert(
             0,
             Paragraph(
-                text="Up is better, left is cheaper. Training seconds are those of a whole run, not "
-                "of interleaved calls: the verdict table is the place to compare speed."
+                text="Up is better (down where the axis says so), left is cheaper. Training seconds are "
+                "those of a whole run, not of interleaved calls: compare speed in the verdict table."
             ),
         )
     return Section(name="tradeoff", title="Score against cost", blocks=tuple(blocks), data=data)
@@ -73,6 +74,7 @@ def _plot(
     lines = [_line(score, cost, palette) for score, cost in pairs]
     unit = pairs[0][0].unit
     shown = metric if unit == "fraction" else f"{metric}, {unit}"
+    shown += ", less is better" if better("accuracy", metric) == "lower" else ""
     svg = scatter(
         lines,
         baselines(evidence.figures, subject, metric),

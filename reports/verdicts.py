@@ -12,9 +12,10 @@ from typing import Any
 from reports import formatting
 from reports.comparisons import SETTLED_LAUNCHES, SETTLED_REPEATS, SETTLED_SEEDS, Comparison
 from reports.content import Block, Cell, Column, Items, Paragraph, Section, Table
+from reports.directions import better
 from reports.evidence import Evidence
-from reports.frame import Results
 from reports.headline import PHASES, Heading, headings, headline
+from reports.outdone import outdone
 
 _BETTER = {"time": "faster", "memory": "leaner", "score": "better scores"}
 _WORSE = {"time": "slower", "memory": "more memory", "score": "worse scores"}
@@ -50,6 +51,8 @@ def _in_short(evidence: Evidence, chosen: dict[tuple[str, str, Heading], Compari
         undecided = sum(comparison.verdict.word == "undecided" for comparison in cells)
         if undecided:
             said.append(f"undecided: {undecided} of {len(cells)}")
+        if heading.axis == "score":
+            said += [one.short for one in outdone(evidence.figures, heading.subject, heading.metric)]
         lines.append((heading.title, "; ".join(said)))
     if lines:
         yield Items(items=tuple(lines))
@@ -80,16 +83,29 @@ def _caption(evidence: Evidence) -> str:
     results = evidence.results
     return (
         "Against the reference of the same framework, at the longest length that both were measured at. Time "
-        "and memory: ratio to the reference, below 1× is less. Scores: difference from the reference. In "
-        f"brackets the interval. “same”: within {results.margin:.0%}{_score_margins(results)}. Error rate "
+        "and memory: ratio to the reference, below 1× is less. Scores: difference from the reference"
+        f"{_less_is_better(evidence)}. In brackets the interval. “same”: within {results.margin:.0%}"
+        f"{_score_margins(evidence)}. Error rate "
         f"{results.alpha:g} over all costs, {results.score_alpha:g} over all scores. Provisional: "
         f"planned with fewer than {SETTLED_LAUNCHES} launches, or resting on fewer than "
         f"{SETTLED_REPEATS} memory processes or {SETTLED_SEEDS} seeds."
     )
 
 
-def _score_margins(results: Results) -> str:
-    return "".join(f", {metric} within {margin:g}" for metric, margin in results.score_margins.items())
+def _judged(evidence: Evidence) -> list[str]:
+    """The scores that stand in the table."""
+    return list(dict.fromkeys(c.metric for c in evidence.comparisons if c.axis == "score"))
+
+
+def _score_margins(evidence: Evidence) -> str:
+    margins = evidence.results.score_margins
+    return "".join(f", {metric} within {margins[metric]:g}" for metric in _judged(evidence))
+
+
+def _less_is_better(evidence: Evidence) -> str:
+    """Which of the scores are better below 0; nothing where none is."""
+    names = [metric for metric in _judged(evidence) if better("accuracy", metric) == "lower"]
+    return f" (of {formatting.listed(names)} less is better)" if names else ""
 
 
 def _implementations(evidence: Evidence) -> list[tuple[str, str, bool]]:

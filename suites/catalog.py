@@ -249,6 +249,13 @@ ACCURACY = Suite(
         Metric(name="accuracy", title="accuracy", unit="fraction", better="higher"),
         Metric(name="psnr", title="peak signal-to-noise ratio", unit="dB", better="higher"),
         Metric(name="ssim", title="structural similarity", unit="index", better="higher"),
+        Metric(name="exact", title="answers right as a whole", unit="fraction", better="higher"),
+        Metric(name="bits_per_byte", title="bits a byte", unit="bits", better="lower"),
+        Metric(name="perplexity", title="perplexity", unit="tokens", better="lower"),
+        Metric(name="chrf", title="chrF", unit="chrF", better="higher"),
+        Metric(
+            name="bits_by_position", title="bits a byte by position", unit="bits", better="lower", ranks=False
+        ),
         Metric(name="parameters", title="parameters", unit="count", better="lower", ranks=False),
         Metric(name="training_seconds", title="training time", unit="s", better="lower", ranks=False),
         Metric(name="loss_curve", title="training loss", unit="loss", better="lower", ranks=False),

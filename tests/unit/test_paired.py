@@ -35,7 +35,7 @@ def test_two_equal_models_are_called_different_no_more_often_than_allowed(tried:
 
 @pytest.mark.parametrize(("tried", "points"), [(155, 0.10), (626, 0.05)])
 def test_power_at_a_fifth_of_discordant_examples(tried: int, points: float) -> None:
-    """155 examples find ten points and 626 find five, four times out of five; the exact test a little less."""
+    """155 examples find ten points, 626 find five, four times out of five; the exact test a little less."""
     found = differing(np.random.default_rng(tried), 4000, tried, 0.1 + points / 2, 0.1 - points / 2)
     power = np.mean([mcnemar(int(first), int(second)) <= 0.05 for first, second in found])
     assert 0.70 < power < 0.84

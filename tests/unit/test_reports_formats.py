@@ -55,6 +55,8 @@ def hostile(make_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_html_holds_hostile_names_escaped_only(hostile: Path) -> None:
     page = (hostile / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page.lower()
+    assert "&lt;b&gt;word_swap" in page
+    assert "<b>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;|`=cmd" in page
 
 
@@ -116,7 +118,7 @@ def test_the_json_has_its_keys_and_every_verdict_its_own(folder: Path) -> None:
     content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert set(content) >= {
         "run", "command", "profile", "provisional", "verdicts", "crossovers", "figures", "failures", "checks",
-        "environment", "incomplete", "measured_at",
+        "environment", "incomplete", "measured_at", "accuracy", "robustness", "training",
     }  # fmt: skip
     for verdict in content["verdicts"]:
         assert set(verdict) >= {
@@ -126,7 +128,7 @@ def test_the_json_has_its_keys_and_every_verdict_its_own(folder: Path) -> None:
         assert verdict["word"] in ("better", "worse", "same", "undecided")
         assert verdict["provisional"] is (verdict["axis"] != "score")
         assert verdict["word"] != "undecided" or verdict["reason"]
-    assert {verdict["unit"] for verdict in content["verdicts"]} == {"ratio", "fraction", "dB"}
+    assert {verdict["unit"] for verdict in content["verdicts"]} == {"ratio", "fraction", "dB", "bits"}
     assert any(failure["reason"].startswith("Traceback") for failure in content["failures"])
 
 
