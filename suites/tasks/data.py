@@ -22,7 +22,16 @@ import numpy as np
 from bench.schema import Option, Task
 from suites.framework import Loss
 
-Score = Literal["accuracy", "token_accuracy", "accuracy_by_distance", "image_quality"]
+Score = Literal[
+    "accuracy",
+    "token_accuracy",
+    "accuracy_by_distance",
+    "image_quality",
+    "language",
+    "language_tokens",
+    "language_memory",
+    "translation",
+]
 SOURCES = ("packages", "huggingface")
 DATA_SETTINGS = frozenset({"source", "huggingface_name", "train_examples", "test_examples"})
 
@@ -52,8 +61,9 @@ class TaskData:
     `train_targets` is integer labels ``[examples]``, token numbers ``[examples, time]`` with `NOT_SCORED`
     (-1) where nothing is asked, or float targets ``[examples, …]``. `settings` go to the architecture.
     `train_texts` and `test_texts` are the texts behind the token ids, where there are any, and `vocabulary`
-    the word of each id from 2 on (0 is padding, 1 an unknown word). `counts` says what was read and what was
-    left out, `notes` what else a measurement should carry.
+    the word of each id from 2 on (0 is padding, 1 an unknown word). `pieces` are the bytes that each token id
+    stands for, where ids spell text exactly (none for marks such as the beginning). `counts` says what was
+    read and what was left out, `notes` what else a measurement should carry.
     """
 
     train_inputs: tuple[np.ndarray, ...]
@@ -68,6 +78,7 @@ class TaskData:
     train_texts: tuple[str, ...] = ()
     test_texts: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    pieces: tuple[bytes, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

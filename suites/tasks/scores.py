@@ -21,6 +21,16 @@ UNITS: dict[Score, dict[str, str]] = {
     "token_accuracy": {"accuracy": "fraction", "exact": "fraction"},
     "accuracy_by_distance": {"accuracy": "fraction", "accuracy_by_distance": "fraction"},
     "image_quality": {"psnr": "dB", "ssim": "index"},
+    "language": {"bits_per_byte": "bits", "bits_by_position": "bits"},
+    "language_tokens": {"bits_per_byte": "bits", "bits_by_position": "bits", "perplexity": "tokens"},
+    "language_memory": {"bits_per_byte": "bits", "bits_by_position": "bits", "bits_per_byte_alone": "bits"},
+    "translation": {
+        "chrf": "chrF",
+        "chrf_greedy": "chrF",
+        "bleu": "BLEU",
+        "bleu_greedy": "BLEU",
+        "bits_per_byte": "bits",
+    },
 }
 
 # The PSNR of a perfect answer is infinite, which no mean survives. 100 dB is an error of 1e-5 of the range,
