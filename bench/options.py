@@ -33,6 +33,13 @@ Extra = Annotated[
 On = Annotated[str, typer.Option("--on", help="Frameworks, separated by commas.")]
 SuiteNames = Annotated[list[str] | None, typer.Option("--suite", help="Only this suite; may be repeated.")]
 TaskNames = Annotated[list[str] | None, typer.Option("--task", help="Only this task; may be repeated.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="For --task text: a CSV or Parquet file with the columns text, label and, if you like, split.",
+    ),
+]
 PhaseNames = Annotated[
     list[str] | None, typer.Option("--phase", help=f"Only this: {', '.join(PHASES)}; may be repeated.")
 ]

@@ -20,6 +20,7 @@ from bench.candidates import (
     what_to_install,
 )
 from bench.measuring import failure
+from bench.own_data import given
 from bench.profiles import PROFILES
 from bench.registry import Registry, choose
 from bench.schema import (
@@ -113,9 +114,14 @@ class Planner:
         return shaped((w for w in workloads if asked_for(w, self.request)), self.request)
 
     def _tasks(self, suite: Suite) -> list[Task]:
-        tasks = {task.name: task for task in suite.tasks.get(self.profile.name, ())}
-        names = choose("task", self.request.tasks, self.registry.tasks) or list(tasks)
-        return [tasks[name] for name in names if name in tasks]
+        """What the profile measures, or what is named, in whatever profile it has a row."""
+        here = {task.name: task for task in suite.tasks.get(self.profile.name, ())}
+        named = choose("task", self.request.tasks, self.registry.tasks)
+        if not named:
+            return [task for task in here.values() if task.default and not task.own_data]
+        anywhere = {task.name: task for tasks in suite.tasks.values() for task in tasks} | here
+        chosen = [anywhere[name] for name in named if name in anywhere]
+        return [given(task, self.request) for task in chosen if self.request.data or not task.own_data]
 
     def _arms(self, suite: Suite, step: Step, framework: str | None, *, control: bool) -> Iterator[Arm]:
         for candidate in self._candidates(suite):

@@ -48,6 +48,17 @@ class Registry:
             for task in tasks
         }
 
+    def profiles_of(self, task: str) -> list[str]:
+        """The profiles that measure a task without being told to."""
+        profiles = [
+            profile
+            for suite in self.suites.values()
+            for profile, rows in suite.tasks.items()
+            for row in rows
+            if row.name == task and row.default and not row.own_data
+        ]
+        return list(dict.fromkeys(profiles))
+
 
 def choose(kind: str, asked: Iterable[str], known: Collection[str]) -> list[str]:
     """The asked names, each once; raises UnknownNameError with a suggestion for one that is not known."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from bench.exits import refuse
+from bench.own_data import with_own_data
 from bench.profiles import PROFILES
 from bench.registry import Registry, choose, registry
 from bench.schema import DTYPES, NORMALISATIONS, PHASES, POSITIONS, Request
@@ -33,10 +34,10 @@ def lengths_of(text: str) -> tuple[int, ...]:
 def checked(asked: Request) -> Request:
     """The request with each of its names once and 0 threads or jobs standing for one a core.
 
-    Raises UnknownNameError for a name that nobody registered.
+    Raises UnknownNameError for a name that nobody registered; leaves with what is wrong with ``--data``.
     """
     known, cores = registry(), os.cpu_count() or 1
-    return replace(
+    request = replace(
         asked,
         variants=_known("variant", _spelt_out(asked.variants, known), known.variants),
         frameworks=_known("framework", asked.frameworks, ("torch", "keras")),
@@ -51,6 +52,7 @@ def checked(asked: Request) -> Request:
         threads=asked.threads or cores,
         jobs=asked.jobs or cores,
     )
+    return with_own_data(request, known)
 
 
 def _spelt_out(asked: tuple[str, ...], known: Registry) -> tuple[str, ...]:

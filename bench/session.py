@@ -184,8 +184,8 @@ def write_report_apart(path: Path) -> None:
 
 
 def unmeasured(path: Path) -> list[Measurement]:
-    """The rows that make a run incomplete in what was asked for: every failure to measure, missing packages,
-    and a variant asked for by name that a suite could measure on no framework.
+    """The rows that make a run incomplete in what was asked for: every failure to measure, missing packages
+    or data, and a variant asked for by name that a suite could measure on no framework.
 
     A property that a certificate refutes was measured, and is not here.
     """
@@ -204,7 +204,7 @@ def _is_missing(m: Measurement, named: set[str], measured: set[tuple[str, str]])
     if m.status != "unsupported":
         return False
     asked = _variant(m) in named and (m.suite, _variant(m)) not in measured
-    return asked or m.reason.startswith("install ")
+    return asked or m.reason.startswith("install ") or m.details.get("cause") == "data"
 
 
 __all__ = [

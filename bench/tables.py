@@ -61,13 +61,22 @@ def list_table(kind: str, registry: Registry, width: int) -> Table:
             )
             table.add_row(suite.name, measures, f"attnbench[{suite.extra}]" if suite.extra else "")
     elif kind == "tasks":
-        table = _table("task", "what is learnt", "score", "model")
-        for task in registry.tasks.values():
-            table.add_row(task.name, Text(task.title), task.metric, task.architecture)
+        return _tasks_table(registry, width)
     else:
         table = _table("view", "shows")
         for view in registry.views.values():
             table.add_row(view.name, view.title)
+    return table
+
+
+def _tasks_table(registry: Registry, width: int) -> Table:
+    """A line a task, with the profiles that measure it unasked; models only where there is room for them."""
+    wide = width >= ROOM_FOR_COSTS
+    table = _table("task", "what is learnt", "score", *(("model",) if wide else ()), "unasked in")
+    for task in registry.tasks.values():
+        profiles = ", ".join(registry.profiles_of(task.name)) or "none: name it"
+        model = (task.architecture,) if wide else ()
+        table.add_row(*map(Text, (task.name, task.title, task.metric, *model, profiles)))
     return table
 
 

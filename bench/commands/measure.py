@@ -12,6 +12,7 @@ from bench.candidates import ADMITTING
 from bench.exits import DONE, FAILED, NOT_MEASURED, refuse
 from bench.options import (
     Causal,
+    Data,
     Device,
     Dtype,
     Extra,
@@ -46,6 +47,7 @@ def measuring(*, report: bool) -> Callable[..., None]:
         on: On = "torch,keras",
         suite: SuiteNames = None,
         task: TaskNames = None,
+        data: Data = None,
         phase: PhaseNames = None,
         model: ModelNames = None,
         profile: ProfileOption = "quick",
@@ -71,6 +73,7 @@ def measuring(*, report: bool) -> Callable[..., None]:
             frameworks=split(on),
             suites=tuple(suite or ()),
             tasks=tuple(task or ()),
+            data=str(data or ""),
             phases=tuple(phase or ()),
             models=tuple(model or ()),
             lengths=lengths_of(lengths),

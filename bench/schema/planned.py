@@ -119,7 +119,8 @@ class Request:
     """What the user asked for; with the registry it settles the plan.
 
     `phases` and `models` choose among all made-up work, that of `full` included. `peers` adds the public
-    packages' own versions of the variants. `causal`, `dtype`, `positions` and
+    packages' own versions of the variants. `data` is the absolute path of the user's own file, for the
+    tasks that read one, and `data_sha256` its hash. `causal`, `dtype`, `positions` and
     `normalisation` change the made-up work: empty and False leave it as it is.
     """
 
@@ -141,3 +142,5 @@ class Request:
     dtype: str = ""
     positions: str = ""
     normalisation: str = ""
+    data: str = ""
+    data_sha256: str = ""

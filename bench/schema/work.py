@@ -48,7 +48,11 @@ class Task:
     `learning_rates` is the grid that each variant's rate is chosen from, on validation examples.
     `evaluator` is ``"module:evaluate"`` where a forward pass cannot be scored (generation).
     `variant_options` sets options that only make sense beside the task's length (a window). `modality`
-    (``"text"`` or ``"image"``) says which attacks and explanations there are; none where it is empty.
+    (``"text"`` or ``"image"``) says which attacks and explanations there are; none where it is empty. A task
+    that is not `default` is measured only where it is named, in whatever profile. `own_data` is set where
+    the task reads the file of ``--data``, which comes as the setting ``data``, and is never measured without:
+    it names ``"module:check"``, and ``check(task) -> str`` says before anything is started what is wrong with
+    the file, or nothing.
     """
 
     name: str
@@ -68,6 +72,8 @@ class Task:
     settings: Options = field(default_factory=dict)
     variant_options: Mapping[str, Options] = field(default_factory=dict)
     baselines: Mapping[str, str] = field(default_factory=dict)
+    default: bool = True
+    own_data: str = ""
 
     def __post_init__(self) -> None:
         require(bool(self.learning_rates), f"{self.name}: learning_rates must hold at least one rate")

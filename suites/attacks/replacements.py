@@ -22,7 +22,7 @@ from suites.attacks.lexicon import Lexicon, lexicon
 from suites.attacks.text_subject import TextSubject, editable
 from suites.attacks.textattack_home import REMEDY, AttackUnsupported
 from suites.attacks.victim import Victim
-from suites.tasks.sentiment import FIRST_WORD
+from suites.tasks.texts import FIRST_WORD
 
 # TextFooler's published threshold (Jin et al. 2020, section 3); 15 candidates are TextAttack's default, and
 # keep an attack within some hundred queries.

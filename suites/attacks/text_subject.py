@@ -10,7 +10,7 @@ import numpy as np
 from suites.attacks.textattack_home import stopwords
 from suites.attacks.victim import Victim
 from suites.tasks.data import TaskData
-from suites.tasks.sentiment import UNKNOWN, encode, tokens
+from suites.tasks.texts import UNKNOWN, encode, tokens
 
 # How many test texts are attacked. At 20% discordance McNemar's test needs 155 paired examples to tell ten
 # points of accuracy apart, 626 for five: `quick` shows large differences only.

@@ -1,5 +1,7 @@
 """One row a task and profile: the model it trains, for how long, and what it is held against.
 
+Here stand the tasks that a comparison measures unasked; those of each subject have files of their own.
+
 The budgets are what two cores can spend: `quick` trains for seconds, so its scores tell variants apart
 only where they differ much, and its photographs are 16×16: at 32×32, as in `full`, the same time buys
 twenty steps, in which nothing is learnt. Imports no framework and no data.
@@ -10,9 +12,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.schema import Task
+from suites.tasks.rows_generated import GENERATED, shortened
+from suites.tasks.rows_images import IMAGES
+from suites.tasks.rows_text import REAL_TEXT
 
 # A window or a number of landmarks as long as the sequence would be plain attention under another name.
-_SHORT = {"sliding_window": {"window": 16}, "linformer": {"landmarks": 16}, "performer": {"features": 64}}
+_SHORT = shortened(64)
 WIDE = (3e-4, 1e-3, 3e-3)
 _IMAGE = {"linformer": {"landmarks": 64}, "performer": {"features": 128}}
 
@@ -80,7 +85,7 @@ PHOTOGRAPHS = Task(
 
 _FEW = {"train_examples": 500, "test_examples": 200}
 
-TASKS: dict[str, tuple[Task, ...]] = {
+_UNASKED: dict[str, tuple[Task, ...]] = {
     "smoke": (
         replace(SENTIMENT, steps=20, learning_rates=(3e-3,), settings={**SENTIMENT.settings, **_FEW}),
         replace(DIGITS, steps=20, learning_rates=(3e-3,), settings={**DIGITS.settings, **_FEW}),
@@ -105,4 +110,9 @@ TASKS: dict[str, tuple[Task, ...]] = {
             settings={"side": 32, "train_examples": 4096, "test_examples": 200},
         ),
     ),
+}
+
+TASKS: dict[str, tuple[Task, ...]] = {
+    profile: (*rows, *GENERATED[profile], *REAL_TEXT[profile], *IMAGES[profile])
+    for profile, rows in _UNASKED.items()
 }

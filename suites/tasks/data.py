@@ -2,8 +2,9 @@
 
 A task's ``load(task) -> TaskData`` reads `Task.settings`:
 
-- ``source``: ``"packages"`` (default: files inside installed packages) or ``"huggingface"`` (the canonical
-  data set through Hugging Face `datasets`). One is never taken in place of the other.
+- ``source``: ``"packages"`` (files inside installed packages) or ``"huggingface"`` (the canonical data set
+  through Hugging Face `datasets`); by default packages, where they carry the data. One is never taken in
+  place of the other.
 - ``huggingface_name``: another name or a local folder for that data set.
 - ``train_examples``, ``test_examples``: how many at most on each side, always the same ones.
 
@@ -13,6 +14,7 @@ and whatever else the task's own file names. All other settings go to the archit
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -62,8 +64,9 @@ class TaskData:
     (-1) where nothing is asked, or float targets ``[examples, …]``. `settings` go to the architecture.
     `train_texts` and `test_texts` are the texts behind the token ids, where there are any, and `vocabulary`
     the word of each id from 2 on (0 is padding, 1 an unknown word). `pieces` are the bytes that each token id
-    stands for, where ids spell text exactly (none for marks such as the beginning). `counts` says what was
-    read and what was left out, `notes` what else a measurement should carry.
+    stands for, where ids spell text exactly (none for marks such as the beginning). `classes` are the
+    names of the labels 0, 1, …, where they have names. `counts` says what was read and what was left out,
+    `notes` what else a measurement should carry.
     """
 
     train_inputs: tuple[np.ndarray, ...]
@@ -79,6 +82,7 @@ class TaskData:
     test_texts: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     pieces: tuple[bytes, ...] = ()
+    classes: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,7 +97,7 @@ class TaskData:
                 )
 
     def details(self) -> dict[str, str]:
-        """Source, hash and counts as the text that a measurement carries."""
+        """Source, hash, counts and names of classes (a JSON list): text that a measurement carries."""
         return {
             "data_source": self.source.name,
             "data_version": self.source.version,
@@ -103,6 +107,7 @@ class TaskData:
             "train_examples": str(len(self.train_targets)),
             "test_examples": str(len(self.test_targets)),
             **{name: str(count) for name, count in self.counts.items()},
+            **({"classes": json.dumps(self.classes, ensure_ascii=False)} if self.classes else {}),
             **self.notes,
         }
 

@@ -7,8 +7,10 @@ chance; in `full` it has Zoology's vocabulary and its axes, length and pairs, a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from bench.schema import Option, Options
+from bench.schema import Option, Options, Task
 
 
 def shortened(length: int) -> Mapping[str, Options]:
@@ -158,6 +160,10 @@ def _recall(length: int, pairs: int) -> Task:
     )
 
 
+def _larger(task: Task) -> Task:
+    return replace(task, steps=5_000, settings={**task.settings, "train_examples": 50_000})
+
+
 GENERATED: dict[str, tuple[Task, ...]] = {
     "smoke": (
         replace(
@@ -170,7 +176,7 @@ GENERATED: dict[str, tuple[Task, ...]] = {
     "quick": (MQAR, *(replace(task, default=False) for task in _OTHERS)),
     "full": (
         *(_recall(length, pairs) for length, pairs in ((64, 4), (128, 8), (256, 16), (512, 64))),
-        *(replace(task, steps=5_000, settings={**task.settings, "train_examples": 50_000}) for task in _OTHERS),
+        *map(_larger, _OTHERS),
         replace(
             LISTOPS,
             name="listops_lra",

@@ -14,6 +14,7 @@ _RATES = (3e-4, 1e-3, 3e-3)
 
 DIGIT_PIXELS = Task(
     name="digit_pixels",
+    default=False,
     title="Which digit is it? MNIST pixel by pixel",
     architecture="patch_classifier",
     modality="image",
@@ -35,6 +36,7 @@ DIGIT_PIXELS = Task(
 
 CIFAR10 = Task(
     name="cifar10",
+    default=False,
     title="What is in the photograph? CIFAR-10 in patches of 4×4 pixels",
     architecture="patch_classifier",
     modality="image",
@@ -57,6 +59,7 @@ CIFAR10 = Task(
 # Sixty steps reach 19 dB, four hundred 25, where bicubic has 32: `quick` shows that it learns, `full` what.
 SUPER_RESOLUTION = Task(
     name="super_resolution",
+    default=False,
     title="Photographs at four times the size, with the document's image generator",
     architecture="image_generator",
     target="suites.tasks.super_resolution:load",
@@ -92,6 +95,7 @@ IMAGES: dict[str, tuple[Task, ...]] = {
     "full": (
         replace(
             DIGIT_PIXELS,
+            default=True,
             width=64,
             max_length=784,
             steps=1500,
@@ -101,6 +105,7 @@ IMAGES: dict[str, tuple[Task, ...]] = {
         replace(CIFAR10, steps=4000, settings={"layers": 4}),
         replace(
             SUPER_RESOLUTION,
+            default=True,
             max_length=1024,
             batch=8,
             steps=2000,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from suites.attacks.text_subject import TextSubject
-from suites.tasks.sentiment import FIRST_WORD
+from suites.tasks.texts import FIRST_WORD
 
 GOOD = ("wonderful", "moving", "clever", "bright", "honest", "graceful", "funny")
 BAD = ("dreadful", "boring", "clumsy", "bleak", "phony", "tedious", "stale")

@@ -1,13 +1,14 @@
 """From a request to jobs: nothing asked for is dropped in silence, and cheap work comes first."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from bench.candidates import user_variant
 from bench.plan import Site, make_plan
 from bench.registry import UnknownNameError, registry
-from bench.schema import Job, Plan, Request
+from bench.schema import Job, Plan, Request, Task
 from bench.shaping import shaped
 
 SITE = Site(run="run", environment_id="here", memory_bytes=8 << 30)
@@ -148,3 +149,30 @@ def test_certificates_share_the_cores_between_them() -> None:
     made = plan(variants=("sdpa",), frameworks=("torch",), suites=("memory",), threads=4, jobs=2)
     threads = {job.suite: job.threads for job in made.jobs}
     assert threads == {"certificate": 2, "memory": 4}
+
+
+def tasks_of(made: Plan) -> dict[str, Task]:
+    return {step.task.name: step.task for job in made.jobs for step in job.steps if step.task}
+
+
+def test_unasked_a_profile_measures_its_default_tasks_only() -> None:
+    quick, full = (tasks_of(plan(suites=("accuracy",), profile=profile)) for profile in ("quick", "full"))
+    assert {"documents", "topics", "emotion", "go_emotions", "text"}.isdisjoint(quick)
+    assert {"sentiment", "digits", "photographs"} <= set(quick)
+    assert "documents" in full and "topics" not in full
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "full"])
+def test_a_task_that_is_named_is_measured_in_any_profile_at_that_profiles_budget(profile: str) -> None:
+    made = tasks_of(plan(tasks=("topics", "sentiment"), profile=profile, frameworks=("torch",)))
+    rows = {task.name: task for task in registry().suites["accuracy"].tasks[profile]}
+    assert made == {name: rows[name] for name in ("topics", "sentiment")}
+
+
+def test_a_named_task_without_a_row_in_the_profile_is_measured_by_the_row_that_it_has() -> None:
+    suite = registry().suites["accuracy"]
+    only_full = {"quick": suite.tasks["quick"][:1], "full": suite.tasks["full"]}
+    known = replace(registry(), suites={"accuracy": replace(suite, tasks=only_full)})
+    made = make_plan(Request(tasks=("topics",), frameworks=("torch",)), known, SITE)
+    (row,) = [task for task in only_full["full"] if task.name == "topics"]
+    assert tasks_of(made) == {"topics": row}

@@ -16,7 +16,14 @@ def test_what_is_built_in_comes_through_entry_points() -> None:
     assert list(found.variants)[:2] == ["softmax", "sdpa"]
     assert {"certificate", "throughput", "memory", "accuracy"} <= set(found.suites)
     assert {"html", "markdown", "csv", "json"} == set(found.formats)
-    assert {"sentiment", "digits", "photographs"} == set(found.tasks)
+    assert {"sentiment", "digits", "photographs", "documents", "topics", "text"} <= set(found.tasks)
+
+
+def test_the_profiles_that_measure_a_task_unasked_are_told() -> None:
+    found = registry()
+    assert found.profiles_of("sentiment") == ["smoke", "quick", "full"]
+    assert found.profiles_of("documents") == ["full"]
+    assert found.profiles_of("emotion") == found.profiles_of("text") == found.profiles_of("nosuch") == []
 
 
 def test_a_broken_plug_in_costs_only_itself() -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.schema import Task
-from suites.tasks import huggingface, sentiment
+from suites.tasks import huggingface, movie_reviews, sentiment
 from suites.tasks.data import DataMissing, TaskData
-from suites.tasks.sentiment import build_vocabulary, content_key, encode, load, snippet, split
+from suites.tasks.installed import installed
+from suites.tasks.sentiment import load
+from suites.tasks.texts import UNKNOWN, content_key, tokens
 
 TASK = Task(
     name="sentiment",
@@ -55,18 +55,9 @@ def test_the_split_is_the_one_that_was_fixed() -> None:
     assert int(snippets().test_targets.sum()) == 830
 
 
-@given(st.lists(st.text(min_size=1), min_size=1))
-def test_texts_that_differ_in_case_spacing_or_marks_only_land_on_one_side(texts: list[str]) -> None:
-    plain = [" ".join(sentiment.tokens(text)) for text in texts]
-    disguised = [f"  {text.replace(' ', '   ')} " for text in plain]
-    train, test = split([snippet(text, 0) for text in [*plain, *disguised]])
-    assert not {one.key for one in train} & {one.key for one in test}
-    assert len(train) % 2 == len(test) % 2 == 0
-
-
 def test_the_hash_in_the_source_is_the_files_own() -> None:
-    package = sentiment.installed(sentiment.PACKAGE)
-    recorded = {str(file): file.hash for file in package.files or []}[sentiment.FILE]
+    package = installed(movie_reviews.PACKAGE)
+    recorded = {str(file): file.hash for file in package.files or []}[movie_reviews.FILE]
     assert recorded is not None and recorded.mode == "sha256"
     import base64
 
@@ -94,27 +85,16 @@ def test_inputs_are_ids_and_the_padding_that_belongs_to_them() -> None:
         assert ids.min() >= 0 and ids.max() < data.settings["vocabulary"]
         assert set(np.unique(targets)) == {0, 1}
     assert data.settings == {"layers": 1, "vocabulary": len(data.vocabulary) + 2, "classes": 2}
+    assert data.classes == ("negative", "positive")
 
 
 def test_the_vocabulary_knows_training_words_only() -> None:
     data = snippets()
-    trained = {token for text in data.train_texts for token in sentiment.tokens(text)}
-    tested = {token for text in data.test_texts for token in sentiment.tokens(text)}
+    trained = {token for text in data.train_texts for token in tokens(text)}
+    tested = {token for text in data.test_texts for token in tokens(text)}
     assert set(data.vocabulary) <= trained
     assert tested - trained
-    assert (data.test_inputs[0] == sentiment.UNKNOWN).any()
-
-
-def test_the_vocabulary_has_the_frequent_words_first_and_leaves_out_what_was_seen_once() -> None:
-    texts = ["b b b a a", "c a once", "c"]
-    assert build_vocabulary(texts, 10) == ("a", "b", "c")
-    assert build_vocabulary(texts, 2) == ("a", "b")
-
-
-def test_encoding_cuts_pads_and_marks_unknown_words() -> None:
-    ids, padding = encode(["b a x", "a a a a a a", ""], ("a", "b"), 5)
-    assert ids.tolist() == [[3, 2, 1, 0, 0], [2, 2, 2, 2, 2], [1, 0, 0, 0, 0]]
-    assert padding.sum(axis=1).tolist() == [3, 5, 1]
+    assert (data.test_inputs[0] == UNKNOWN).any()
 
 
 def test_sizes_can_be_limited_and_the_same_examples_are_taken() -> None:
