@@ -357,5 +357,6 @@ def _cross_entropy(target: Any, output: Any) -> Any:
     count = keras.ops.maximum(keras.ops.sum(keras.ops.cast(scored, "int32")), 1)
     # Keras takes means, not sums, of bfloat16 in float32: the mean over all, times how much smaller the
     # number of scored ones is.
-    factor = keras.ops.cast(keras.ops.size(target), "float32") / keras.ops.cast(count, "float32")
+    wide = keras.backend.result_type(losses.dtype, "float32")
+    factor = keras.ops.cast(keras.ops.size(target), wide) / keras.ops.cast(count, wide)
     return keras.ops.mean(keras.ops.where(scored, losses, 0)) * keras.ops.cast(factor, losses.dtype)

@@ -304,8 +304,10 @@ def _loss(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
 
 def _cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The mean over scored targets, 0 without any: `[batch, classes]` or `[batch, time, vocabulary]`."""
-    total = torch.nn.functional.cross_entropy(
-        logits.flatten(0, -2), target.flatten(), ignore_index=NOT_SCORED, reduction="sum"
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, -2), target.flatten(), ignore_index=NOT_SCORED, reduction="none"
     )
-    # torch's own mean over no target is NaN, and so are its gradients.
-    return total / (target != NOT_SCORED).sum().clamp(min=1)
+    # torch's own mean over no target is NaN, and so are its gradients; a sum in bfloat16 stands still.
+    wide = torch.promote_types(losses.dtype, torch.float32)
+    mean = losses.sum(dtype=wide) / (target != NOT_SCORED).sum().clamp(min=1)
+    return mean.to(losses.dtype)

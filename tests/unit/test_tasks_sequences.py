@@ -1,6 +1,7 @@
 """Induction, copying, selective copying, sorting, parity and the needle, each against its definition."""
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def loaded(name: str, **settings: Option) -> TaskData:
     return data
 
 
-def examples_of(data: TaskData) -> zip[tuple[list[int], list[int]]]:
+def examples_of(data: TaskData) -> Iterator[tuple[list[int], list[int]]]:
     return zip(data.test_inputs[0].tolist(), data.test_targets.tolist(), strict=True)
 
 

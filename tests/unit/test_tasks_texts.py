@@ -37,7 +37,7 @@ TASK = Task(
     max_length=11,
     batch=2,
     steps=3,
-    learning_rate=0.1,
+    learning_rates=(0.1,),
     settings={"layers": 3, "vocabulary_size": 7},
 )
 SOURCE = Source(name="made up", version="1", sha256="00", licence="none", origin="here")
