@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from bench.schema import Verdict, VerdictWord
 
 RESAMPLES = 2000
-_AT_ONCE = 100
+_AT_ONCE, _FEW = 100, 32
 _HALVINGS = 60
 
 
@@ -50,17 +50,21 @@ def bootstrap(values: Sequence[float], level: float, *, seed: int = 0) -> tuple[
 
     if not len(values):
         raise ValueError("a bootstrap needs at least 1 example, got 0")
-    distinct, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
-    total, generator = int(counts.sum()), np.random.default_rng(seed)
-    # How often each distinct value is drawn is multinomial: no need to draw the examples one by one.
-    means = np.concatenate(
-        [
-            generator.multinomial(total, counts / total, size=_AT_ONCE) @ distinct / total
-            for _ in range(RESAMPLES // _AT_ONCE)
-        ]
-    )
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return float(counts @ distinct / total), float(low), float(high)
+    drawn_from = np.asarray(values, dtype=np.float64)
+    distinct, counts = np.unique(drawn_from, return_counts=True)
+    total, generator = len(drawn_from), np.random.default_rng(seed)
+
+    def means() -> list[float]:
+        # How often each distinct value is drawn is multinomial: cheaper where values are few, as 1 and 0.
+        if len(distinct) <= _FEW:
+            drawn = generator.multinomial(total, counts / total, size=_AT_ONCE) @ distinct / total
+        else:
+            drawn = drawn_from[generator.integers(0, total, (_AT_ONCE, total))].mean(axis=1)
+        return list(map(float, drawn))
+
+    resampled = [mean for _ in range(RESAMPLES // _AT_ONCE) for mean in means()]
+    low, high = np.quantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
+    return float(drawn_from.mean()), float(low), float(high)
 
 
 def share_difference(

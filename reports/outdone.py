@@ -22,17 +22,32 @@ class Outdone:
     best: Figure
     clearly: bool
 
-    @property
-    def short(self) -> str:
-        """Who it is and what it does, with its score."""
-        done = "beats" if self.clearly else "is as good as"
-        return f"{_name(self.rival)} ({_shown(self.rival)}) {done} every variant here"
 
-    @property
-    def sentence(self) -> str:
-        """The same with the variant that comes nearest."""
-        told = f"{self.short}: the best of them, {self.best.implementation}, has {_shown(self.best)}."
-        return told[0].upper() + told[1:]
+def in_short(found: Sequence[Outdone]) -> list[str]:
+    """Who they are and what they do, with their scores: who is better first, then who is as good."""
+    return [_said(group) for group in _groups(found)]
+
+
+def sentences(found: Sequence[Outdone]) -> list[str]:
+    """The same with the variant that comes nearest."""
+    return [
+        f"{_said(group)[0].upper()}{_said(group)[1:]}: the best of them, {group[0].best.implementation}, has "
+        f"{_shown(group[0].best)}."
+        for group in _groups(found)
+    ]
+
+
+def _groups(found: Sequence[Outdone]) -> list[list[Outdone]]:
+    groups = [[one for one in found if one.clearly], [one for one in found if not one.clearly]]
+    return [group for group in groups if group]
+
+
+def _said(group: Sequence[Outdone]) -> str:
+    who = formatting.listed([f"{_name(one.rival)} ({_shown(one.rival)})" for one in group])
+    several = len(group) > 1
+    if group[0].clearly:
+        return f"{who} {'beat' if several else 'beats'} every variant here"
+    return f"{who} {'are' if several else 'is'} as good as every variant here"
 
 
 def outdone(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,19 +143,10 @@ class _Silent:
 
 def without_number(evidence: Evidence, task: AttackedTask) -> Iterator[Block]:
     """Every attack that is inconclusive or cannot be made, with its reason: never a number."""
-    found: dict[tuple[str, str, str], _Silent] = {}
-    for row in _refused(evidence, task):
-        attack = _attack(row)
-        entry = found.setdefault(
-            (attack, row["status"], row["reason"]),
-            _Silent(attack=attack, status=row["status"], reason=row["reason"]),
-        )
-        entry.names[row["implementation"]] = None
-        if "budget" in row["details"]:
-            entry.budgets[row["details"]["budget"]] = None
+    found = sorted(_silent(_refused(evidence, task)), key=lambda one: (one.status, one.attack))
     if not found:
         return
-    body = [
+    body = tuple(
         (
             Cell(
                 text=one.attack.replace("_", " "),
@@ -165,16 +156,26 @@ def without_number(evidence: Evidence, task: AttackedTask) -> Iterator[Block]:
             Cell(text=one.reason),
             Cell(text=_names(list(one.names), task)),
         )
-        for one in sorted(found.values(), key=lambda one: (one.status, one.attack))
-    ]
+        for one in found
+    )
     caption = (
         "A gate that does not hold, or an attack that cannot be made here. None was turned into a number."
     )
-    table = Table(
-        caption=caption, columns=columns("attack", "status", "reason", "implementations"), rows=tuple(body)
-    )
+    heads = columns("attack", "status", "reason", "implementations")
     title = f"{formatting.plural(len(body), 'reason')} for having no number"
-    yield Group(title=title, blocks=(table,))
+    yield Group(title=title, blocks=(Table(caption=caption, columns=heads, rows=body),))
+
+
+def _silent(rows: Sequence[Any]) -> Collection[_Silent]:
+    """One entry for each attack, status and reason."""
+    found: dict[tuple[str, str, str], _Silent] = {}
+    for row in rows:
+        key = (_attack(row), row["status"], row["reason"])
+        entry = found.setdefault(key, _Silent(attack=key[0], status=key[1], reason=key[2]))
+        entry.names[row["implementation"]] = None
+        if "budget" in row["details"]:
+            entry.budgets[row["details"]["budget"]] = None
+    return found.values()
 
 
 def _refused(evidence: Evidence, task: AttackedTask) -> list[Any]:

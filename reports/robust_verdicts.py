@@ -64,17 +64,22 @@ def _judged(task: AttackedTask, level: float, margin: float) -> Iterator[tuple[P
         if role == "reference" or reference is None:
             continue
         for family in task.families:
-            arms = _arms(task, family, implementation, reference)
-            pair = paired(arms[0].right, arms[1].right) if arms else None
-            if arms is not None and pair is not None:
-                verdict, p = _verdict(*arms, pair, level, margin)
-                place = (task.environment, task.task, family, implementation)
-                yield (
-                    place,
-                    AttackVerdict(
-                        reference=reference, mine=arms[0], theirs=arms[1], pair=pair, verdict=verdict, p=p
-                    ),
-                )
+            found = _compared(task, family, implementation, reference, level, margin)
+            if found is not None:
+                yield (task.environment, task.task, family, implementation), found
+
+
+def _compared(
+    task: AttackedTask, family: str, implementation: str, reference: str, level: float, margin: float
+) -> AttackVerdict | None:
+    """None where the two share no conclusive attack, or no examples to be paired."""
+    arms = _arms(task, family, implementation, reference)
+    pair = paired(arms[0].right, arms[1].right) if arms else None
+    judged = _verdict(*arms, pair, level, margin) if arms and pair else None
+    if arms is None or pair is None or judged is None:
+        return None
+    verdict, p = judged
+    return AttackVerdict(reference=reference, mine=arms[0], theirs=arms[1], pair=pair, verdict=verdict, p=p)
 
 
 def _arms(
@@ -92,13 +97,15 @@ def _arms(
 
 def _verdict(
     mine: Attacked, theirs: Attacked, pair: Paired, level: float, margin: float
-) -> tuple[Verdict, float]:
+) -> tuple[Verdict, float] | None:
+    """With the p before any correction; None for one seed whose examples are not plainly right or wrong."""
     if len(pair.trainings) > 1:
         effects = _by_training(mine, theirs, pair)
         return judge_differences(effects, level=level, margin=margin, better="higher"), p_value(effects)
-    only_it, only_reference = pair.only_it or 0, pair.only_reference or 0
-    verdict = judge_pairs(only_it, only_reference, len(pair.differences), level=level, margin=margin)
-    return verdict, pair.p if pair.p is not None else 1.0
+    if pair.only_it is None or pair.only_reference is None or pair.p is None:
+        return None
+    tried = len(pair.differences)
+    return judge_pairs(pair.only_it, pair.only_reference, tried, level=level, margin=margin), pair.p
 
 
 def _by_training(mine: Attacked, theirs: Attacked, pair: Paired) -> list[float]:

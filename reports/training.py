@@ -138,14 +138,10 @@ class Trained:
 def _trained(rows: Any) -> list[Trained]:
     roles = dict(zip(rows["implementation"], rows["role"], strict=True))
     order = sorted(roles, key=lambda name: (roles[name] != "reference", is_control(name.rpartition("@")[0])))
-    return [
-        Trained(
-            implementation=name,
-            role=roles[name],
-            rows=dict(iter(rows[rows["implementation"] == name].groupby("metric", sort=False))),
-        )
-        for name in order
-    ]
+    found: dict[str, dict[str, Any]] = {name: {} for name in order}
+    for (name, metric), mine in rows.groupby(["implementation", "metric"], sort=False):
+        found[name][metric] = mine
+    return [Trained(implementation=name, role=roles[name], rows=mine) for name, mine in found.items()]
 
 
 def _plots(evidence: Evidence, title: str, trained: Sequence[Trained]) -> Iterator[Block]:

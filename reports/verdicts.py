@@ -15,7 +15,7 @@ from reports.content import Block, Cell, Column, Items, Paragraph, Section, Tabl
 from reports.directions import better
 from reports.evidence import Evidence
 from reports.headline import PHASES, Heading, headings, headline
-from reports.outdone import outdone
+from reports.outdone import in_short, outdone
 
 _BETTER = {"time": "faster", "memory": "leaner", "score": "better scores"}
 _WORSE = {"time": "slower", "memory": "more memory", "score": "worse scores"}
@@ -52,7 +52,7 @@ def _in_short(evidence: Evidence, chosen: dict[tuple[str, str, Heading], Compari
         if undecided:
             said.append(f"undecided: {undecided} of {len(cells)}")
         if heading.axis == "score":
-            said += [one.short for one in outdone(evidence.figures, heading.subject, heading.metric)]
+            said += in_short(outdone(evidence.figures, heading.subject, heading.metric))
         lines.append((heading.title, "; ".join(said)))
     if lines:
         yield Items(items=tuple(lines))

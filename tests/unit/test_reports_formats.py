@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from reports import formatting
 from reports.catalog import FORMATS, VIEWS
 from reports.content import Listing, Paragraph
-from reports.drawing import Line, Point, curves
+from reports.drawing import Line, Point, curves, in_plots, series
 from reports.figures_csv import guarded
 from reports.labels import spread
 from reports.markdown import _listing, escaped
@@ -167,6 +167,20 @@ def test_drawing_leaves_no_state_behind() -> None:
     assert "<script" not in drawing
     assert "--&gt;&lt;script&gt;$x$&lt;/script&gt;</text>" in drawing
     assert not re.search(r"#0a0[bc]", drawing)
+
+
+@pytest.mark.parametrize(("others", "plots"), [(0, 1), (9, 1), (10, 2), (35, 4)])
+def test_many_lines_are_drawn_in_several_plots_with_the_reference_in_each(others: int, plots: int) -> None:
+    points = (Point(x=0, y=0.5), Point(x=7, y=0, low=0, high=0.1))
+    lines = [
+        Line(label=f"v{place}", framework="torch", colour=1, points=points, reference=place == 0)
+        for place in range(others + 1)
+    ]
+    parts = in_plots(lines)
+    assert len(parts) == plots
+    assert all(part[0] is lines[0] and len(part) <= 10 for part in parts)
+    assert [line for part in parts for line in part[1:]] == lines[1:]
+    assert series(parts[-1], name="one", x_title="budget", y_title="accuracy").startswith("<svg")
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=9))

@@ -22,7 +22,7 @@ from reports.estimates import estimate, is_score
 from reports.evidence import Evidence, gather
 from reports.examples import paired
 from reports.frame import read_results
-from reports.outdone import outdone
+from reports.outdone import in_short, outdone, sentences
 from reports.verdicts import render as render_verdicts
 from suites.accuracy import GRID_UNITS, TRAINING_UNITS
 from suites.tasks.scores import LOWER_IS_BETTER
@@ -181,9 +181,23 @@ def test_a_control_is_held_against_the_best_variant(
         *by_seed(CONTROL, metric, [control] * 2),
     ]
     found = outdone(evidence(tmp_path, rows).figures, "sentiment", metric)
-    assert [one.short.partition(") ")[2] for one in found] == said
+    assert [short.partition(") ")[2] for short in in_short(found)] == said
     assert [one.best.implementation for one in found] == [LINEAR for _ in said]
-    assert all(one.short.startswith("the control uniform@torch (") for one in found)
+    assert all(short.startswith("the control uniform@torch (") for short in in_short(found))
+
+
+def test_several_that_outdo_every_variant_stand_in_one_sentence(tmp_path: Path) -> None:
+    rows = [
+        *by_seed(SOFTMAX, "accuracy", [0.6] * 2),
+        *by_seed(CONTROL, "accuracy", [0.61] * 2),
+        baseline("three_grams@numpy", "accuracy", 0.7),
+        baseline("majority@sklearn", "accuracy", 0.6),
+    ]
+    assert sentences(outdone(evidence(tmp_path, rows).figures, "sentiment", "accuracy")) == [
+        "Three grams (0.700) and the control uniform@torch (0.610) beat every variant here: the best of "
+        "them, softmax@torch, has 0.600.",
+        "Majority (0.600) is as good as every variant here: the best of them, softmax@torch, has 0.600.",
+    ]
 
 
 def test_a_control_outdoes_nobody_where_no_variant_was_measured(tmp_path: Path) -> None:
