@@ -17,7 +17,11 @@ from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.figures import figure_cell
 
-_TOLD = {"calibration_error": "calibration error", "brier": "Brier score", "negative_log_likelihood": "nats"}
+_TOLD = {
+    "calibration_error": "calibration error",
+    "brier": "Brier score",
+    "negative_log_likelihood": "negative log-likelihood",
+}
 _APART = {"auroc": "AUROC", "fpr95": "FPR at 95%"}
 Figures = Mapping[tuple[str, str, str], Figure]
 
