@@ -108,7 +108,7 @@ def attnbench(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
 
 def test_the_list_of_tasks_says_how_the_file_is_named(tmp_path: Path) -> None:
     said = " ".join(attnbench("list", "tasks", cwd=tmp_path).stdout.split())
-    assert "--task text" in said and "--data FILE" in said
+    assert "Your own texts: --task" in said and "--data FILE" in said
 
 
 def test_what_is_wrong_with_the_file_leaves_nothing_behind(file: Path) -> None:

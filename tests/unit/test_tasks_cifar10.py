@@ -176,7 +176,7 @@ def test_the_canonical_data_set_is_asked_for_by_name_and_its_absence_names_the_f
     datasets = pytest.importorskip("datasets")
     asked = []
 
-    def unreachable(name: str) -> None:
+    def unreachable(name: str, *parts: str) -> None:
         asked.append(name)
         raise ConnectionError("no network")
 

@@ -24,7 +24,16 @@ SETTINGS: dict[str, dict[str, Option]] = {
     "needle": {"facts": 3},
     "parity": {"shortest": 13},
 }
-HASHES: dict[str, str] = {}
+HASHES = {
+    "mqar": "7888e5b3ef47991b",
+    "induction": "6af014e3e9c0fd6e",
+    "copying": "9c8f288d5316ed5d",
+    "selective_copying": "ac41d9b70fa42fca",
+    "sorting": "0977ff4335f493eb",
+    "needle": "98e372193cd2730d",
+    "parity": "2ffc98e16a95721a",
+    "listops": "7441d838c0e12169",
+}
 
 
 def task(name: str, **settings: Option) -> Task:
