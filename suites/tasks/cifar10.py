@@ -76,7 +76,7 @@ def _from_folder(task: Task) -> Sides:
 
 def _from_huggingface(task: Task) -> Sides:
     otherwise = "set folder to a local copy (the binary version, or PNG files by class)"
-    found = load_splits(task, CANONICAL, ("img", "label"), otherwise)
+    found = load_splits(task, CANONICAL, ("img", "label"), otherwise=otherwise)
     train, test = (
         [image(np.asarray(row["img"]), int(row["label"])) for row in side]
         for side in (found.train, found.test)
