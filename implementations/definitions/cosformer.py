@@ -3,33 +3,19 @@
 M is the weight `longest`, the largest length the layer was built for.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from implementations.definitions.linear import weighted_mean
-from implementations.definitions.projected import Array, projected
+from implementations.definitions.projected import Array, Given, Mixture
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
+def mix(given: Given, value: Array) -> Array:
     """All weights of all pairs, and the mean by them."""
-    longest = int(weights["longest"])
+    query, key = given.of_tokens("query"), given.of_source("key")
+    offsets = np.arange(query.shape[2])[:, None] - np.arange(key.shape[2])
+    waves = np.cos(np.pi / 2 * offsets / int(given.weights["longest"]))
+    products = np.maximum(query, 0) @ np.maximum(key, 0).swapaxes(-1, -2)
+    return weighted_mean(products * waves, value, given.visible())
 
-    def mix(query: Array, key: Array, value: Array, visible: Array) -> Array:
-        offsets = np.arange(query.shape[2])[:, None] - np.arange(key.shape[2])
-        products = np.maximum(query, 0) @ np.maximum(key, 0).swapaxes(-1, -2)
-        return weighted_mean(products * np.cos(np.pi / 2 * offsets / longest), value, visible)
 
-    return projected(mix)(
-        tokens, context=context, padding=padding, causal=causal, weights=weights, heads=heads, options={}
-    )
+layer = Mixture(mix)

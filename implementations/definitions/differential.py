@@ -1,43 +1,47 @@
 """Differential attention, arXiv:2410.05258, equations 1 to 3, head by head."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, softmax, split, who_sees_whom
+from implementations.definitions.projected import Array, Given, Mixture, output_map, products, softmax
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """Two maps a head, subtracted, times the values, normed, joined; `options` may hold `depth`."""
-    source = tokens if context is None else context
-    query, key, value = (
-        split(linear(x, weights, name), heads)
-        for x, name in ((tokens, "query"), (source, "key"), (source, "value"))
-    )
-    visible = who_sees_whom(tokens, source, padding, causal=causal)
-    start = 0.8 - 0.6 * np.exp(-0.3 * (options.get("depth", 1) - 1))
+def scores(given: Given) -> Array:
+    """Both maps of all heads, ``[batch, heads, 2, time, source]``."""
+    query, key = given.of_tokens("query"), given.of_source("key")
+    group = query.shape[-1] // 2
+    halves = (slice(0, group), slice(group, 2 * group))
+    return np.stack([products(query[..., half], key[..., half]) for half in halves], axis=2)
+
+
+def maps(given: Given) -> Array:
+    """The same, one after the other: ``[batch, 2 heads, time, source]``."""
+    both = scores(given)
+    return both.reshape(len(both), -1, *both.shape[3:])
+
+
+def start(given: Given) -> float:
+    """lambda_init of a layer at the place that the option `depth` names."""
+    return float(0.8 - 0.6 * np.exp(-0.3 * (given.options.get("depth", 1) - 1)))
+
+
+def mix(given: Given, value: Array) -> Array:
+    """Two maps a head, subtracted, times the values."""
     first, second = (
-        np.exp(np.dot(weights[f"{which}_query"].astype(np.float64), weights[f"{which}_key"]))
+        np.exp(np.dot(given.weights[f"{which}_query"].astype(np.float64), given.weights[f"{which}_key"]))
         for which in ("first", "second")
     )
-    mixed = np.zeros((*query.shape[:3], value.shape[-1]))
-    for head in range(heads):
-        group = query.shape[-1] // 2
-        maps = []
-        for channels in (slice(0, group), slice(group, 2 * group)):
-            scores = query[:, head, :, channels] @ key[:, head, :, channels].swapaxes(1, 2) / np.sqrt(group)
-            maps.append(softmax(scores, visible))
-        answer = (maps[0] - (first - second + start) * maps[1]) @ value[:, head]
-        size = np.sqrt((answer**2).mean(axis=-1, keepdims=True) + 1e-5)
-        mixed[:, head] = (1 - start) * answer / size * weights["head_norm.scale"]
-    return linear(join(mixed), weights, "output")
+    both, visible = scores(given), given.visible()
+    mixed = np.zeros((*both.shape[:2], both.shape[3], value.shape[-1]))
+    for head in range(given.heads):
+        one, other = (softmax(both[:, head, place], visible) for place in (0, 1))
+        mixed[:, head] = (one - (first - second + start(given)) * other) @ value[:, head]
+    return mixed
+
+
+def finish(given: Given, mixed: Array) -> Array:
+    """Each head normed and scaled, joined, and mapped."""
+    size = np.sqrt((mixed**2).mean(axis=-1, keepdims=True) + 1e-5)
+    return output_map(given, (1 - start(given)) * mixed / size * given.weights["head_norm.scale"])
+
+
+layer = Mixture(mix, finish=finish, scores=maps)

@@ -3,35 +3,43 @@
 How many heads the keys have is read from their weights.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, softmax, split, who_sees_whom
+from implementations.definitions.projected import Array, Given, Mixture, linear, softmax, split
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """Head by head, each with the keys and values of its group."""
-    source = tokens if context is None else context
-    query = split(linear(tokens, weights, "query"), heads)
-    head_width = query.shape[-1]
-    key_heads = weights["key.kernel"].shape[1] // head_width
-    key, value = (split(linear(source, weights, name), key_heads) for name in ("key", "value"))
-    visible = who_sees_whom(tokens, source, padding, causal=causal)
-    mixed = np.zeros_like(query)
-    for head in range(heads):
-        group = head * key_heads // heads
-        for sequence in range(len(tokens)):
-            scores = query[sequence, head] @ key[sequence, group].T / np.sqrt(head_width)
-            mixed[sequence, head] = softmax(scores, visible[sequence]) @ value[sequence, group]
-    return linear(join(mixed), weights, "output")
+def shared(given: Given, name: str) -> Array:
+    """Keys or values, ``[batch, key_heads, source, head_width]``."""
+    head_width = given.weights["query.kernel"].shape[1] // given.heads
+    key_heads = given.weights["key.kernel"].shape[1] // head_width
+    return split(linear(given.source, given.weights, name), key_heads)
+
+
+def values(given: Given) -> Array:
+    """Values, one head for each group."""
+    return shared(given, "value")
+
+
+def scores(given: Given) -> Array:
+    """Each head's queries against the keys of its group."""
+    query, key = given.of_tokens("query"), shared(given, "key")
+    found = np.zeros((*query.shape[:3], key.shape[2]))
+    for head in range(given.heads):
+        group = head * key.shape[1] // given.heads
+        for sequence in range(len(query)):
+            products = query[sequence, head] @ key[sequence, group].T
+            found[sequence, head] = products / np.sqrt(query.shape[-1])
+    return found
+
+
+def mix(given: Given, value: Array) -> Array:
+    """Head by head, each with the values of its group."""
+    found, visible = scores(given), given.visible()
+    mixed = np.zeros((*found.shape[:3], value.shape[-1]))
+    for head in range(given.heads):
+        group = head * value.shape[1] // given.heads
+        mixed[:, head] = softmax(found[:, head], visible) @ value[:, group]
+    return mixed
+
+
+layer = Mixture(mix, values=values, scores=scores)

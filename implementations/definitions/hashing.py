@@ -5,47 +5,47 @@ the keys of its bucket that are in its chunk or the one before. Causal, it sees 
 bucket before it. Keys are the queries at unit length.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, softmax, split, who_sees_whom
+from implementations.definitions.projected import Array, Given, Mixture, products, softmax
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """The whole layer; `weights` hold the rotations, and there is no map for keys."""
-    source = tokens if context is None else context
-    query, shared, value = (
-        split(linear(x, weights, name), heads)
-        for x, name in ((tokens, "query"), (source, "query"), (source, "value"))
-    )
-    visible = who_sees_whom(tokens, source, padding, causal=causal)
-    real = np.ones(source.shape[:2], dtype=bool) if padding is None else padding
+def keys(given: Given) -> Array:
+    """The queries' map of the source, at unit length: there is no map for keys."""
+    shared = given.of_source("query")
     lengths = np.sqrt((shared**2).sum(axis=-1, keepdims=True))
-    key = shared / np.where(lengths > 0, lengths, 1.0)
-    rotations = weights["rotations"].astype(np.float64)
-    mixed = np.zeros_like(query)
-    for batch, head in np.ndindex(query.shape[:2]):
-        found = np.zeros(visible.shape[1:], dtype=bool)
-        for rotation in rotations:
-            buckets = buckets_of(key[batch, head], real[batch], rotation)
-            found |= (found_before if causal else found_in_chunks)(buckets, options.get("size", 64))
-        seen = found & visible[batch]
+    key: Array = shared / np.where(lengths > 0, lengths, 1.0)
+    return key
+
+
+def scores(given: Given) -> Array:
+    """q_i . k_j / sqrt(d), whoever sees whom."""
+    return products(given.of_tokens("query"), keys(given))
+
+
+def mix(given: Given, value: Array) -> Array:
+    """Softmax attention to what any round found; `weights` hold the rotations."""
+    key, found, visible = keys(given), scores(given), given.visible()
+    real = np.ones(given.source.shape[:2], dtype=bool) if given.padding is None else given.padding
+    mixed = np.zeros((*found.shape[:3], value.shape[-1]))
+    for batch, head in np.ndindex(found.shape[:2]):
+        seen = seen_in_rounds(given, key[batch, head], real[batch]) & visible[batch]
         others = seen & ~np.eye(len(seen), dtype=bool)
         seen = np.where(others.any(axis=-1, keepdims=True), others, seen)
-        scores = query[batch, head] @ key[batch, head].T / np.sqrt(query.shape[-1])
-        mixed[batch, head] = softmax(scores, seen) @ value[batch, head]
-    return linear(join(mixed), weights, "output")
+        mixed[batch, head] = softmax(found[batch, head], seen) @ value[batch, head]
+    return mixed
+
+
+layer = Mixture(mix, scores=scores)
+
+
+def seen_in_rounds(given: Given, key: Array, real: Array) -> Array:
+    """``[time, time]``: True where in some round the query's row finds the key's column."""
+    found = np.zeros((len(key), len(key)), dtype=bool)
+    for rotation in given.weights["rotations"].astype(np.float64):
+        buckets = buckets_of(key, real, rotation)
+        found |= (found_before if given.causal else found_in_chunks)(buckets, given.options.get("size", 64))
+    return found
 
 
 def buckets_of(key: Array, real: Array, rotation: Array) -> list[int | None]:

@@ -4,70 +4,62 @@ Keys and values are built for every token; RoPE turns channel c with channel c +
 numbers here.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from implementations.definitions.projected import Array, linear, softmax, who_sees_whom
+from implementations.definitions.projected import Array, Given, Mixture, linear, softmax, split
 
 ROTARY_BASE = 10_000.0
 EPSILON = 1e-6
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """One sequence, head and query after another."""
-    source = tokens if context is None else context
-    visible = who_sees_whom(tokens, source, padding, causal=causal)
-    exact = {name: array.astype(np.float64) for name, array in weights.items()}
-    mixed = np.stack(
-        [_sequence(*parts, exact, heads, options) for parts in zip(tokens, source, visible, strict=True)]
-    )
-    return linear(mixed, weights, "output")
+def latents(given: Given) -> Array:
+    """``[batch, source, rank]``: what keys and values are built from."""
+    compressed = given.source.astype(np.float64) @ _exact(given, "down.kernel")
+    return _normalised(compressed, _exact(given, "latent_norm.scale"))
 
 
-def _sequence(
-    tokens: Array,
-    source: Array,
-    visible: Array,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """``[time, heads * head_width]`` of one sequence."""
-    rope = options["rope_width"]
-    width = weights["key.kernel"].shape[1] // heads
-    compressed = tokens.astype(np.float64)
-    if options["query_rank"]:
-        compressed = _normalised(
-            compressed @ weights["query_down.kernel"], weights["query_latent_norm.scale"]
-        )
-    queries = linear(compressed, weights, "query").reshape(len(tokens), heads, width + rope)
-    latents = _normalised(source @ weights["down.kernel"], weights["latent_norm.scale"])
-    keys, values = (
-        (latents @ weights[name]).reshape(len(source), heads, width)
-        for name in ("key.kernel", "value.kernel")
-    )
-    shared = [_turned(row @ weights["rotary_key.kernel"], place) for place, row in enumerate(source)]
-    mixed = np.zeros((len(tokens), heads, width))
-    for place in range(len(tokens)):
-        for head in range(heads):
-            plain, turned = queries[place, head, :width], _turned(queries[place, head, width:], place)
-            scores = [
-                (plain @ key[head] + turned @ rotary) / np.sqrt(width + rope)
-                for key, rotary in zip(keys, shared, strict=True)
-            ]
-            mixed[place, head] = softmax(np.array(scores), visible[place]) @ values[:, head]
-    return mixed.reshape(len(tokens), heads * width)
+def values(given: Given) -> Array:
+    """``[batch, heads, source, head_width]``."""
+    return split(latents(given) @ _exact(given, "value.kernel"), given.heads)
+
+
+def queries(given: Given) -> Array:
+    """``[batch, heads, time, head_width + rope_width]``."""
+    compressed = given.tokens.astype(np.float64)
+    if given.options["query_rank"]:
+        scale = _exact(given, "query_latent_norm.scale")
+        compressed = _normalised(compressed @ _exact(given, "query_down.kernel"), scale)
+    return split(linear(compressed, given.weights, "query"), given.heads)
+
+
+def scores(given: Given) -> Array:
+    """(q . k + t . r) / sqrt(head_width + rope_width), one query and key at a time."""
+    query, key = queries(given), split(latents(given) @ _exact(given, "key.kernel"), given.heads)
+    rope, width = given.options["rope_width"], key.shape[-1]
+    rotary_key = _exact(given, "rotary_key.kernel")
+    found = np.zeros((*query.shape[:3], key.shape[2]))
+    for sequence, source in enumerate(given.source):
+        shared = [_turned(row @ rotary_key, place) for place, row in enumerate(source)]
+        for head, place in np.ndindex(*query.shape[1:3]):
+            asking = query[sequence, head, place]
+            plain, turned = asking[:width], _turned(asking[width:], place)
+            for other, rotary in enumerate(shared):
+                score = plain @ key[sequence, head, other] + turned @ rotary
+                found[sequence, head, place, other] = score / np.sqrt(width + rope)
+    return found
+
+
+def mix(given: Given, value: Array) -> Array:
+    """Softmax attention by those scores."""
+    mixed: Array = softmax(scores(given), given.visible()[:, None]) @ value
+    return mixed
+
+
+layer = Mixture(mix, values=values, scores=scores)
+
+
+def _exact(given: Given, name: str) -> Array:
+    return given.weights[name].astype(np.float64)
 
 
 def _normalised(rows: Array, scale: Array) -> Array:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, softmax, split
+from implementations.definitions.projected import Array, WithoutRows, join, linear, softmax, split
 
 
-def layer(
+def _layer(
     tokens: Array,
     *,
     context: Array | None,
@@ -38,6 +38,11 @@ def layer(
     mixed = softmax(scores, np.ones_like(scores, dtype=bool)) @ value_landmarks
     mixed = mixed * (real.max(axis=1) > 0)[:, None, None, None]
     return linear(join(mixed), weights, "output")
+
+
+layer = WithoutRows(
+    _layer, "its weights stand over landmarks, learned mixtures of all tokens, and not over tokens"
+)
 
 
 def _mixtures(part: Array, rows: Array, real: Array) -> Array:

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, softmax, split, who_sees_whom
+from implementations.definitions.projected import (
+    Array,
+    WithoutRows,
+    join,
+    linear,
+    softmax,
+    split,
+    who_sees_whom,
+)
 
 DEFAULTS = {
     "compression_block": 32,
@@ -16,7 +24,7 @@ DEFAULTS = {
 }
 
 
-def layer(
+def _layer(
     tokens: Array,
     *,
     context: Array | None,
@@ -42,6 +50,11 @@ def layer(
         for branch, answer in enumerate(answers):
             mixed[batch, head, place] += gates[batch, place, branch * heads + head] * answer
     return linear(join(mixed), weights, "output")
+
+
+layer = WithoutRows(
+    _layer, "its compressed values come out of a network with a bend: no one weight stands between two tokens"
+)
 
 
 def one_query(

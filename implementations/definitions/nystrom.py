@@ -9,33 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, split
+from implementations.definitions.projected import Array, Given, Mixture
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """The whole layer. Raises ValueError if causal or for a context, which it does not have."""
-    if causal or context is not None:
+def mix(given: Given, value: Array) -> Array:
+    """The mixture. Raises ValueError if causal or for a context, which it does not have."""
+    if given.causal or given.source is not given.tokens:
         raise ValueError("nystrom has no causal form and attends to no context")
-    query, key, value = (split(linear(tokens, weights, name), heads) for name in ("query", "key", "value"))
-    real = np.ones(tokens.shape[:2], bool) if padding is None else padding
+    query, key = given.of_tokens("query"), given.of_tokens("key")
+    real = np.ones(given.tokens.shape[:2], bool) if given.padding is None else given.padding
     mixed = np.zeros_like(value)
     for batch, head in np.ndindex(*mixed.shape[:2]):
-        parts = (query[batch, head], key[batch, head], value[batch, head])
+        own = value[batch, head] * real[batch][:, None]
         if real[batch].any():
-            mixed[batch, head] = _attend(*parts, real[batch], options)
-        if options["convolution"]:
-            taps = weights["skip"][head].astype(np.float64)
-            mixed[batch, head] += _convolved(value[batch, head] * real[batch][:, None], taps)
-    return linear(join(mixed), weights, "output")
+            mixed[batch, head] = _attend(
+                query[batch, head], key[batch, head], own, real[batch], given.options
+            )
+        if given.options["convolution"]:
+            mixed[batch, head] += _convolved(own, given.weights["skip"][head].astype(np.float64))
+    return mixed
+
+
+layer = Mixture(mix)
 
 
 def _attend(query: Array, key: Array, value: Array, real: Array, options: Mapping[str, Any]) -> Array:

@@ -3,13 +3,10 @@
 phi(x) = exp(W^T y - |y|^2 / 2) / sqrt(m), y = x / d^(1/4), and no stabilising factors, which cancel.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from implementations.definitions.linear import weighted_mean
-from implementations.definitions.projected import Array, projected
+from implementations.definitions.projected import Array, Given, Mixture
 
 
 def features(tokens: Array, columns: Array) -> Array:
@@ -20,23 +17,11 @@ def features(tokens: Array, columns: Array) -> Array:
     return mapped
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
+def mix(given: Given, value: Array) -> Array:
     """The mean by products of features; `options` only say how the columns were drawn."""
-    columns = weights["features"].astype(np.float64)
+    columns = given.weights["features"].astype(np.float64)
+    query, key = (features(x, columns) for x in (given.of_tokens("query"), given.of_source("key")))
+    return weighted_mean(query @ key.swapaxes(-1, -2), value, given.visible())
 
-    def mix(query: Array, key: Array, value: Array, visible: Array) -> Array:
-        products = features(query, columns) @ features(key, columns).swapaxes(-1, -2)
-        return weighted_mean(products, value, visible)
 
-    return projected(mix)(
-        tokens, context=context, padding=padding, causal=causal, weights=weights, heads=heads, options={}
-    )
+layer = Mixture(mix)

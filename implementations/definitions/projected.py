@@ -4,9 +4,13 @@ A definition is ``layer(tokens, *, context, padding, causal, weights, heads, opt
 [batch, time, width]`, `context [batch, source, width]` or None for the tokens themselves, `padding
 [batch, source]` True where a real token stands or None, `weights` by the names of the shared layout,
 `options` those of the variant. It answers `[batch, time, width]`.
+
+Most are a `Mixture`: what its heads answer is linear in their values. Such a layer also hands out its
+`rows`, the weight of each source token in each answer, by being given the identity for values.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -15,7 +19,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 Mix: TypeAlias = Callable[..., Array]
 """``mix(query, key, value, visible, **options)``: `[batch, heads, time, head_width]`, `visible
-[batch, time, source]` True where a query may see a key; answers `[batch, heads, time, head_width]`."""
+[batch, time, source]` True where a query may see a key; answers `[batch, heads, time, value width]`."""
 
 
 class Definition(Protocol):
@@ -34,10 +38,64 @@ class Definition(Protocol):
     ) -> Array: ...
 
 
-def projected(mix: Mix) -> Definition:
-    """The layer of a mixture with the standard projections; a query that sees no key is mixed to zeros."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What one call of a definition is given; `source` is the context, or the tokens themselves."""
 
-    def layer(
+    tokens: Array
+    source: Array
+    padding: Array | None
+    causal: bool
+    weights: Mapping[str, Array]
+    heads: int
+    options: Mapping[str, Any]
+
+    def of_tokens(self, name: str) -> Array:
+        """The tokens through the map `name`, ``[batch, heads, time, channels]``."""
+        return split(linear(self.tokens, self.weights, name), self.heads)
+
+    def of_source(self, name: str) -> Array:
+        """The source through the map `name`, ``[batch, heads, source, channels]``."""
+        return split(linear(self.source, self.weights, name), self.heads)
+
+    def visible(self) -> Array:
+        """``[batch, time, source]``: True where a query may see a key."""
+        return who_sees_whom(self.tokens, self.source, self.padding, causal=self.causal)
+
+
+def own_values(given: Given) -> Array:
+    """The standard values, ``[batch, heads, source, head_width]``."""
+    return given.of_source("value")
+
+
+def output_map(given: Given, mixed: Array) -> Array:
+    """The standard end of a layer: the heads joined, and the output map."""
+    return linear(join(mixed), given.weights, "output")
+
+
+def always_has_rows(given: Given) -> str:
+    """No reason against rows."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A layer whose heads mix values: ``finish(given, mix(given, values(given)))``.
+
+    `mix` is linear in the values ``[batch, heads, source, any]`` and answers ``[batch, heads, time, any]``.
+    `scores` are the numbers that a softmax, or what stands in its place, makes weights of, where there are
+    any: ``[batch, maps, time, source]`` with what a query does not see still in them. `refusal` says why
+    there are no rows, or nothing.
+    """
+
+    mix: Callable[[Given, Array], Array]
+    values: Callable[[Given], Array] = own_values
+    finish: Callable[[Given, Array], Array] = output_map
+    scores: Callable[[Given], Array] | None = None
+    refusal: Callable[[Given], str] = always_has_rows
+
+    def __call__(
+        self,
         tokens: Array,
         *,
         context: Array | None,
@@ -47,18 +105,84 @@ def projected(mix: Mix) -> Definition:
         heads: int,
         options: Mapping[str, Any],
     ) -> Array:
-        source = tokens if context is None else context
-        query, key, value = (
-            split(linear(x, weights, name), heads)
-            for x, name in ((tokens, "query"), (source, "key"), (source, "value"))
+        given = Given(
+            tokens=tokens,
+            source=tokens if context is None else context,
+            padding=padding,
+            causal=causal,
+            weights=weights,
+            heads=heads,
+            options=options,
         )
-        visible = who_sees_whom(tokens, source, padding, causal=causal)
-        mixed = mix(query, key, value, visible, **options)
-        blind = ~np.logical_or.reduce(visible, axis=-1)
-        mixed = np.where(blind[:, None, :, None], 0.0, mixed)
-        return linear(join(mixed), weights, "output")
+        return self.finish(given, self.mix(given, self.values(given)))
 
-    return layer
+    def rows(
+        self,
+        tokens: Array,
+        *,
+        padding: Array | None,
+        causal: bool,
+        weights: Mapping[str, Array],
+        heads: int,
+        options: Mapping[str, Any],
+    ) -> tuple[Array, Array | None]:
+        """The weights ``[batch, heads, time, time]`` of self-attention, and the scores behind them if any.
+
+        Rows times values are what the heads answer, before a norm, a gate or the output map. Raises
+        NotImplementedError, with the reason, where no one weight stands between two tokens.
+        """
+        given = Given(
+            tokens=tokens,
+            source=tokens,
+            padding=padding,
+            causal=causal,
+            weights=weights,
+            heads=heads,
+            options=options,
+        )
+        if reason := self.refusal(given):
+            raise NotImplementedError(reason)
+        batch, groups, source, _ = self.values(given).shape
+        one = np.broadcast_to(np.eye(source), (batch, groups, source, source))
+        return self.mix(given, one), None if self.scores is None else self.scores(given)
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutRows:
+    """A layer whose answers are no sums over tokens, each with one weight; `reason` says why."""
+
+    layer: Definition
+    reason: str
+
+    def __call__(self, tokens: Array, **given: Any) -> Array:
+        return self.layer(tokens, **given)
+
+    def rows(self, tokens: Array, **given: Any) -> tuple[Array, Array | None]:
+        """Raises NotImplementedError with the reason."""
+        raise NotImplementedError(self.reason)
+
+
+def scaled_products(given: Given) -> Array:
+    """Q K^T / sqrt(d), ``[batch, heads, time, source]``."""
+    return products(given.of_tokens("query"), given.of_source("key"))
+
+
+def products(query: Array, key: Array) -> Array:
+    """Q K^T / sqrt(d) of queries and keys ``[batch, heads, length, d]``."""
+    scores: Array = query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1])
+    return scores
+
+
+def projected(mix: Mix, scores: Callable[[Given], Array] | None = None) -> Mixture:
+    """The layer of a mixture with the standard projections; a query that sees no key is mixed to zeros."""
+
+    def mixed(given: Given, value: Array) -> Array:
+        visible = given.visible()
+        answer = mix(given.of_tokens("query"), given.of_source("key"), value, visible, **given.options)
+        blind = ~np.logical_or.reduce(visible, axis=-1)
+        return np.where(blind[:, None, :, None], 0.0, answer)
+
+    return Mixture(mixed, scores=scores)
 
 
 def linear(tokens: Array, weights: Mapping[str, Array], name: str) -> Array:

@@ -4,14 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, split
+from implementations.definitions.projected import Array, join, linear
 
 EPSILON = 1e-5
-
-
-def heads_of(tokens: Array, weights: Mapping[str, Array], name: str, heads: int) -> Array:
-    """A projection of the tokens, ``[batch, heads, time, channels]``."""
-    return split(linear(tokens, weights, name), heads)
 
 
 def gated(tokens: Array, normed: Array, weights: Mapping[str, Array]) -> Array:

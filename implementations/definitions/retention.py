@@ -4,35 +4,26 @@ The matrix D of decays and its rows' norms are built in full; the normalisations
 section "Retention Score Normalization" but for the last, which the norm of the heads divides out again.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from implementations.definitions.projected import Array, who_sees_whom
-from implementations.definitions.recurrences import centred, gated, heads_of
+from implementations.definitions.projected import Array, Given, Mixture, products
+from implementations.definitions.recurrences import centred, gated
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """Multi-scale retention with gate and norm."""
-    source = tokens if context is None else context
-    query, key = (
-        turned(heads_of(x, weights, name, heads)) for x, name in ((tokens, "query"), (source, "key"))
-    )
-    value = heads_of(source, weights, "value", heads)
-    scores = query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1])
-    visible = who_sees_whom(tokens, source, padding, causal=causal)
-    mixed = (scores * normalised_decays(heads, tokens.shape[1]) * visible[:, None]) @ value
-    return gated(tokens, centred(mixed), weights)
+def mix(given: Given, value: Array) -> Array:
+    """Scores times decays times values."""
+    scores = products(turned(given.of_tokens("query")), turned(given.of_source("key")))
+    decays = normalised_decays(given.heads, given.tokens.shape[1])
+    mixed: Array = (scores * decays * given.visible()[:, None]) @ value
+    return mixed
+
+
+def finish(given: Given, mixed: Array) -> Array:
+    """Multi-scale retention's norm and gate."""
+    return gated(given.tokens, centred(mixed), given.weights)
+
+
+layer = Mixture(mix, finish=finish)
 
 
 def normalised_decays(heads: int, time: int) -> Array:

@@ -1,37 +1,22 @@
 """Talking-heads attention, arXiv:2003.02436, section 4: sums over heads, written as sums."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, softmax, split, who_sees_whom
+from implementations.definitions.projected import Array, Given, Mixture, scaled_products, softmax
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """Scores of each head, mixed, through the softmax, mixed again, times the values of each head."""
-    source = tokens if context is None else context
-    query, key, value = (
-        split(linear(x, weights, name), heads)
-        for x, name in ((tokens, "query"), (source, "key"), (source, "value"))
-    )
-    visible = who_sees_whom(tokens, source, padding, causal=causal)
-    scores = query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1])
-    maps = [
-        softmax(sum(weights["before"][h, g] * scores[:, h] for h in range(heads)), visible)
-        for g in range(heads)
-    ]
-    mixed = np.stack(
-        [sum(weights["after"][g, h] * maps[g] for g in range(heads)) @ value[:, h] for h in range(heads)],
-        axis=1,
-    )
-    return linear(join(mixed), weights, "output")
+def scores(given: Given) -> Array:
+    """What the softmax is given: the scores of all heads, mixed."""
+    before, found = given.weights["before"], scaled_products(given)
+    mixed = [sum(before[h, g] * found[:, h] for h in range(given.heads)) for g in range(given.heads)]
+    return np.stack(mixed, axis=1)
+
+
+def mix(given: Given, value: Array) -> Array:
+    """The mixed scores through the softmax, mixed again, times the values of each head."""
+    maps = softmax(scores(given), given.visible()[:, None])
+    after, heads = given.weights["after"], range(given.heads)
+    return np.stack([sum(after[g, h] * maps[:, g] for g in heads) @ value[:, h] for h in heads], axis=1)
+
+
+layer = Mixture(mix, scores=scores)

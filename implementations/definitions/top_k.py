@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from implementations.definitions.projected import Array, projected, softmax
+from implementations.definitions.projected import Array, products, projected, scaled_products, softmax
 
 
 def mix(query: Array, key: Array, value: Array, visible: Array, *, kept: int = 32) -> Array:
     """Softmax over the scores that reach the `kept`-th largest of those a query sees, ties included."""
-    scores = query @ key.swapaxes(-1, -2) / np.sqrt(query.shape[-1])
+    scores = products(query, key)
     chosen = np.zeros(scores.shape, dtype=bool)
     for batch, head, row in np.ndindex(scores.shape[:3]):
         seen = scores[batch, head, row, visible[batch, row]]
@@ -18,4 +18,4 @@ def mix(query: Array, key: Array, value: Array, visible: Array, *, kept: int = 3
     return mixed
 
 
-layer = projected(mix)
+layer = projected(mix, scaled_products)

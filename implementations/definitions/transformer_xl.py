@@ -1,27 +1,32 @@
 """Transformer-XL, arXiv:1901.02860, section 3.3: the four terms (a) to (d) of each score, one by one."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from implementations.definitions.projected import Array, join, linear, softmax, split, who_sees_whom
+from implementations.definitions.projected import (
+    Array,
+    Given,
+    Mixture,
+    join,
+    linear,
+    softmax,
+    split,
+)
 
 
-def layer(
-    tokens: Array,
-    *,
-    context: Array | None,
-    padding: Array | None,
-    causal: bool,
-    weights: Mapping[str, Array],
-    heads: int,
-    options: Mapping[str, Any],
-) -> Array:
-    """Without memory. A context must be as long as the tokens."""
-    source = tokens if context is None else context
-    visible = who_sees_whom(tokens, source, padding, causal=causal)
-    return attended(tokens, source, visible, weights, heads)
+def scores_given(given: Given) -> Array:
+    """The scores without memory. A context must be as long as the tokens."""
+    return scores(given.tokens, given.source, given.weights, given.heads)
+
+
+def mix(given: Given, value: Array) -> Array:
+    """Softmax attention by those scores."""
+    mixed: Array = softmax(scores_given(given), given.visible()[:, None]) @ value
+    return mixed
+
+
+layer = Mixture(mix, scores=scores_given)
 
 
 def with_memory(
@@ -32,17 +37,16 @@ def with_memory(
     time, length = tokens.shape[1], source.shape[1]
     earlier = np.arange(length) <= np.arange(time)[:, None] + memory.shape[1]
     visible = np.broadcast_to(earlier | (not causal), (len(tokens), time, length))
-    return attended(tokens, source, visible, weights, heads)
+    value = split(linear(source, weights, "value"), heads)
+    mixed = softmax(scores(tokens, source, weights, heads), visible[:, None]) @ value
+    return linear(join(mixed), weights, "output")
 
 
-def attended(tokens: Array, source: Array, visible: Array, weights: Mapping[str, Array], heads: int) -> Array:
-    """Attention of tokens that are the last of their source."""
-    query, key, value = (
-        split(linear(x, weights, name), heads)
-        for x, name in ((tokens, "query"), (source, "key"), (source, "value"))
-    )
+def scores(tokens: Array, source: Array, weights: Mapping[str, Array], heads: int) -> Array:
+    """The four terms of each score, divided by sqrt(d), of tokens that are the last of their source."""
+    query, key = (split(linear(x, weights, name), heads) for x, name in ((tokens, "query"), (source, "key")))
     time, length, head_width = tokens.shape[1], source.shape[1], query.shape[-1]
-    scores = np.zeros((len(tokens), heads, time, length))
+    found = np.zeros((len(tokens), heads, time, length))
     for i in range(time):
         for j in range(length):
             distance = length - time + i - j
@@ -51,9 +55,9 @@ def attended(tokens: Array, source: Array, visible: Array, weights: Mapping[str,
                 r = wave[head * head_width : (head + 1) * head_width]
                 u, v = weights["content_bias"][head], weights["position_bias"][head]
                 q, k = query[:, head, i], key[:, head, j]
-                scores[:, head, i, j] = (q * k).sum(axis=-1) + q @ r + k @ u + v @ r
-    mixed = softmax(scores / np.sqrt(head_width), visible[:, None]) @ value
-    return linear(join(mixed), weights, "output")
+                found[:, head, i, j] = (q * k).sum(axis=-1) + q @ r + k @ u + v @ r
+    scaled: Array = found / np.sqrt(head_width)
+    return scaled
 
 
 def sinusoid(distance: int, width: int) -> Array:
