@@ -15,6 +15,11 @@ VIEWS: tuple[View, ...] = (
     View(name="accuracy", title="Scores on each task", target="reports.accuracy:render"),
     View(name="robustness", title="Accuracy under attack", target="reports.robustness:render"),
     View(name="training", title="How training went", target="reports.training:render"),
+    View(
+        name="explanations",
+        title="What decided, and whether to believe it",
+        target="reports.explanations:render",
+    ),
     View(name="figures", title="Every figure", target="reports.figures:render"),
     View(name="failures", title="What failed and why", target="reports.failures:render"),
     View(name="checks", title="How far to trust this run", target="reports.checks:render"),

@@ -25,22 +25,22 @@ from reports import formatting, labels
 from reports.labels import Box
 
 SERIES_COLOURS = 10
-_INK, _MUTED, _GRID = "#0a0b01", "#0a0b02", "#0a0b03"
-_VARIABLES = {_INK: "var(--ink)", _MUTED: "var(--muted)", _GRID: "var(--line)"} | {
+INK, MUTED, _GRID = "#0a0b01", "#0a0b02", "#0a0b03"
+_VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", _GRID: "var(--line)"} | {
     f"#0a0c{index:02x}": f"var(--series-{index})" for index in range(SERIES_COLOURS)
 }
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9.0,
     "text.parse_math": False,
-    "text.color": _INK,
+    "text.color": INK,
     "axes.edgecolor": _GRID,
-    "axes.labelcolor": _MUTED,
+    "axes.labelcolor": MUTED,
     "axes.facecolor": "none",
     "figure.facecolor": "none",
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
     "grid.color": _GRID,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -83,12 +83,12 @@ def colours(variants: Sequence[str]) -> Mapping[str, int]:
 
 
 def _colour(line: Line) -> str:
-    return _MUTED if line.colour is None else f"#0a0c{line.colour:02x}"
+    return MUTED if line.colour is None else f"#0a0c{line.colour:02x}"
 
 
 def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> str:
     """Cost over length on two logarithmic axes, each line named at its right end."""
-    with matplotlib.rc_context(seaborn.axes_style("whitegrid") | _STYLE):
+    with matplotlib.rc_context(seaborn.axes_style("whitegrid") | STYLE):
         figure, axes = _empty()
         for line in lines:
             _curve(axes, line)
@@ -97,14 +97,14 @@ def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> str:
         _length_axis(axes, sorted({point.x for line in lines for point in line.points}))
         _cost_axis(axes, unit)
         axes.set_xlabel("length, tokens")
-        axes.set_title(y_title, loc="left", fontsize=9, color=_MUTED)
+        axes.set_title(y_title, loc="left", fontsize=9, color=MUTED)
         _end_labels(axes, lines)
-        return _svg(figure, name)
+        return as_markup(figure, name)
 
 
 def series(lines: Sequence[Line], *, name: str, x_title: str, y_title: str) -> str:
     """Values over steps or budgets on two plain axes, each line named at its right end."""
-    with matplotlib.rc_context(seaborn.axes_style("whitegrid") | _STYLE):
+    with matplotlib.rc_context(seaborn.axes_style("whitegrid") | STYLE):
         figure, axes = _empty()
         for line in lines:
             _curve(axes, line)
@@ -112,9 +112,9 @@ def series(lines: Sequence[Line], *, name: str, x_title: str, y_title: str) -> s
         axes.yaxis.grid(True, linewidth=0.5)
         axes.set_xlabel(x_title)
         axes.set_ylabel("")
-        axes.set_title(y_title, loc="left", fontsize=9, color=_MUTED)
+        axes.set_title(y_title, loc="left", fontsize=9, color=MUTED)
         _end_labels(axes, lines)
-        return _svg(figure, name)
+        return as_markup(figure, name)
 
 
 def in_plots(lines: Sequence[Line]) -> list[list[Line]]:
@@ -202,7 +202,7 @@ def scatter(
     lines: Sequence[Line], levels: Mapping[str, float], *, name: str, x_title: str, y_title: str
 ) -> str:
     """One named point an implementation with its interval; `levels` are the trivial answers, drawn across."""
-    with matplotlib.rc_context(seaborn.axes_style("whitegrid") | _STYLE):
+    with matplotlib.rc_context(seaborn.axes_style("whitegrid") | STYLE):
         figure, axes = _empty(width=0.84)
         for line in lines:
             _dot(axes, line)
@@ -211,11 +211,11 @@ def scatter(
         axes.yaxis.grid(True, linewidth=0.5)
         axes.set_xlabel(x_title)
         axes.set_ylabel("")
-        axes.set_title(y_title, loc="left", fontsize=9, color=_MUTED)
+        axes.set_title(y_title, loc="left", fontsize=9, color=MUTED)
         for level in levels.values():
-            axes.axhline(level, color=_MUTED, linewidth=0.8, linestyle=":")
+            axes.axhline(level, color=MUTED, linewidth=0.8, linestyle=":")
         _place_labels(axes, lines, [_level_label(axes, label, level) for label, level in levels.items()])
-        return _svg(figure, name)
+        return as_markup(figure, name)
 
 
 def _dot(axes: Axes, line: Line) -> None:
@@ -232,7 +232,7 @@ def _level_label(axes: Axes, label: str, level: float) -> Box:
     right, height = axes.transData.transform((axes.get_xlim()[1], level))
     axes.annotate(
         label, (1.0, level), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
-        ha="right", va="bottom", color=_MUTED, fontsize=8,
+        ha="right", va="bottom", color=MUTED, fontsize=8,
     )  # fmt: skip
     return right - labels.width(label), height, right, height + labels.TEXT_HEIGHT
 
@@ -253,7 +253,7 @@ def _place_labels(axes: Axes, lines: Sequence[Line], taken: list[Box]) -> None:
         axes.text(left, middle, line.shown, color=_colour(line), va="center", ha="left", clip_on=False)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def as_markup(figure: Figure, name: str) -> str:
     """The drawing as markup to be put into a page: no prolog, no clashing ids, the page's own colours."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
