@@ -338,4 +338,42 @@ ATTACK_TRANSFER = Suite(
     opener=OPENER,
 )
 
-SUITES = (CERTIFICATE, THROUGHPUT, MEMORY, ACCURACY, ROBUSTNESS, ATTACK_TRANSFER)
+EXPLANATIONS = Suite(
+    name="explanations",
+    title="Explanations",
+    metrics=(
+        _score("naopc", "normalised AOPC of occlusion", "index"),
+        _score("aopc_comprehensiveness", "comprehensiveness of occlusion", "probability", ranks=False),
+        _score("aopc_sufficiency", "sufficiency of occlusion", "probability", lower=True, ranks=False),
+        _score(
+            "randomisation_correlation",
+            "likeness to redrawn weights'",
+            "correlation",
+            lower=True,
+            ranks=False,
+        ),
+        _score("rollout_occlusion_correlation", "rollout against occlusion", "correlation", ranks=False),
+        _score("naopc_rollout", "normalised AOPC of rollout", "index", ranks=False),
+        _score("aopc_comprehensiveness_rollout", "comprehensiveness of rollout", "probability", ranks=False),
+        _score("aopc_sufficiency_rollout", "sufficiency of rollout", "probability", lower=True, ranks=False),
+        _score(
+            "randomisation_correlation_rollout",
+            "likeness of rollout to redrawn weights'",
+            "correlation",
+            lower=True,
+            ranks=False,
+        ),
+        _score("attention_entropy", "entropy of attention, a layer", "share", ranks=False),
+        _score("largest_logit", "largest logit of attention, a layer", "logit", ranks=False),
+    ),
+    target="suites.interpretability:measure",
+    trained_by="accuracy",
+    modalities=("text", "image"),
+    unnamed=("full",),
+    extra="data",
+    modules=("safetensors",),
+    exclusive=False,
+    opener=OPENER,
+)
+
+SUITES = (CERTIFICATE, THROUGHPUT, MEMORY, ACCURACY, ROBUSTNESS, ATTACK_TRANSFER, EXPLANATIONS)
