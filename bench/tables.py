@@ -59,7 +59,9 @@ def list_table(kind: str, registry: Registry, width: int) -> Table:
             measures = (
                 ", ".join(metric.title for metric in suite.metrics if metric.ranks) or "whether claims hold"
             )
-            table.add_row(suite.name, measures, f"attnbench[{suite.extra}]" if suite.extra else "")
+            # As text: a name in brackets would be taken for markup, and be gone.
+            needs = Text(f"attnbench[{suite.extra}]" if suite.extra else "")
+            table.add_row(suite.name, measures, needs)
     elif kind == "tasks":
         return _tasks_table(registry, width)
     else:
