@@ -63,7 +63,7 @@ class EncoderBlock(Block):
         self,
         attention: Layer,
         width: int,
-        expansion: float = 4,
+        expansion: float = 4.0,
         normalisation: str = "pre",
         **keras_settings: Any,
     ) -> None:
@@ -151,7 +151,7 @@ def build_blocks(
     *,
     width: int,
     layers: int,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     **settings: Any,
 ) -> list[EncoderBlock]:
@@ -176,7 +176,7 @@ def build_encoder(
     max_length: int | None = None,
     options: Mapping[str, Any] | None = None,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     positions: str = "none",
     normalisation: str = "pre",
     qk_norm: bool = False,

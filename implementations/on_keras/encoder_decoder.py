@@ -130,7 +130,7 @@ def build_encoder_decoder(
     causal: bool = True,
     encoder_layers: int = 2,
     decoder_layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     positions: str = "sinusoidal",
     normalisation: str = "pre",
     tied: bool = True,

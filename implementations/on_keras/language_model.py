@@ -107,7 +107,7 @@ def build_causal_lm(
     vocabulary: int,
     causal: bool = True,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     positions: str = "learned",
     normalisation: str = "pre",
     tied: bool = True,

@@ -105,7 +105,7 @@ def build_transformer_xl_lm(
     memory_length: int | None = None,
     causal: bool = True,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     positions: str = "none",
     normalisation: str = "pre",
     tied: bool = True,

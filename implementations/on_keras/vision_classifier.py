@@ -71,7 +71,7 @@ def build_vision_classifier(
     channels: int = 3,
     classes: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     positions: str = "learned",
     normalisation: str = "pre",
     **settings: Any,

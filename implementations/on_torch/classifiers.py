@@ -76,7 +76,7 @@ def build_text_classifier(
     vocabulary: int,
     classes: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> TextClassifier:
@@ -105,7 +105,7 @@ def build_patch_classifier(
     patch_width: int,
     classes: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> PatchClassifier:

@@ -153,7 +153,7 @@ def build_blocks(
     *,
     width: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> list[EncoderBlock]:
@@ -174,7 +174,7 @@ def build_encoder(
     *,
     width: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> TokenEncoder:

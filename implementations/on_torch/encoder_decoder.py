@@ -134,7 +134,7 @@ def build_encoder_decoder(
     target_vocabulary: int | None = None,
     encoder_layers: int = 2,
     decoder_layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     tied: bool = True,
     **settings: Unpack[AttentionSettings],

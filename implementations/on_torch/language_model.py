@@ -105,7 +105,7 @@ def build_causal_lm(
     width: int,
     vocabulary: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     tied: bool = True,
     **settings: Unpack[AttentionSettings],

@@ -108,7 +108,7 @@ def build_transformer_xl_lm(
     vocabulary: int,
     memory_length: int | None = None,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     tied: bool = True,
     **settings: Unpack[AttentionSettings],

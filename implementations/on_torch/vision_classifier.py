@@ -70,7 +70,7 @@ def build_vision_classifier(
     channels: int = 3,
     classes: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> VisionClassifier:
