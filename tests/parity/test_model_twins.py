@@ -30,7 +30,7 @@ def texts() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(("variant", "causal"), EVERY_WAY)
 def test_the_encoder_agrees(make_twins, assert_agree, variant, causal):
-    twins = make_twins("encoder", variant, **settings(causal, layers=2, expansion=3))
+    twins = make_twins("encoder", variant, **settings(causal, layers=2, expansion=3.0))
     assert_agree(twins, noise(BATCH, TIME, WIDTH))
 
 

@@ -109,7 +109,7 @@ def test_a_new_layer_starts_as_keras_dense_layers_do() -> None:
 
 
 def test_the_encoder_is_pre_norm_blocks_and_a_norm() -> None:
-    model = randomised(build_encoder(linear.attend, width=6, layers=2, expansion=5, **SETTINGS))
+    model = randomised(build_encoder(linear.attend, width=6, layers=2, expansion=5.0, **SETTINGS))
     tokens = torch.randn(2, 7, 6)
     padding = torch.tensor([[True] * 5 + [False] * 2, [True] * 7])
 
