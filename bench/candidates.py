@@ -80,6 +80,7 @@ def _user_row(name: str, framework: str, target: str) -> Variant:
         exact=False,
         causal=True,
         cross_attention=True,
+        segment_memory=True,
         trainable=True,
         reach="some",
         targets={framework: target},
@@ -184,6 +185,8 @@ def refusal(candidate: Candidate, work: Workload | Task | None, registry: Regist
         return f"the architecture {work.architecture} has no form for {candidate.framework}"
     if architecture.needs_cross_attention and not candidate.variant.cross_attention:
         return f"{work.architecture} needs cross-attention, which {candidate.variant.name} does not have"
+    if architecture.needs_segment_memory and not candidate.variant.segment_memory:
+        return f"{work.architecture} needs segment memory, which {candidate.variant.name} does not have"
     if isinstance(work, Workload):
         return _unfit(candidate.variant, work, architecture)
     return _needs_causality(candidate.variant, architecture, causal=work.causal)

@@ -75,6 +75,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         name="transformer_xl_lm",
         title="Transformer-XL language model: causal blocks with a memory across segments",
         needs_causal=True,
+        needs_segment_memory=True,
         token_numbers=True,
         decodes=True,
         targets=on_both("transformer_xl_model:build_transformer_xl_lm"),

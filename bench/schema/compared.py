@@ -46,6 +46,7 @@ class Variant:
     `time_exponent` is the number that a fit over lengths is held against, 0 where none is declared.
     `targets` maps a framework to ``"module:Name"``; `unsupported` maps the frameworks without one to the
     reason. `reach`, `definition`, `state`, `converges`, `small` and `positions` are claims, see `Claims`.
+    With `segment_memory` its layer goes on from a memory of what stood before (`with_memory`).
 
     `featured` names the frameworks on which it is compared when nobody names a variant. `peer_of` names
     the variant of ours that this one, from the public package `package` (its pip name and the module
@@ -64,6 +65,7 @@ class Variant:
     cross_attention: bool
     trainable: bool
     causal_only: bool = False
+    segment_memory: bool = False
     family: str = ""
     reach: str = "all"
     definition: str = ""
@@ -107,6 +109,7 @@ class Architecture:
     title: str
     needs_cross_attention: bool = False
     needs_causal: bool = False
+    needs_segment_memory: bool = False
     token_numbers: bool = False
     decodes: bool = False
     targets: Mapping[str, str] = field(default_factory=dict)

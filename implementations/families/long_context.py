@@ -15,6 +15,7 @@ TRANSFORMER_XL = Variant(
     exact=False,
     causal=True,
     cross_attention=False,
+    segment_memory=True,
     trainable=True,
     definition=f"{DEFINITIONS}.transformer_xl:layer",
     state="3 * heads * head_width * blocks(n)",

@@ -83,3 +83,9 @@ def test_models_are_built_by_functions_of_both_frameworks(row) -> None:
     torch_name, keras_name = (row.targets[framework].split(":")[1] for framework in ("torch", "keras"))
     assert torch_name == keras_name == f"build_{row.name}"
     assert row.packages == {"torch": "implementations.on_torch", "keras": "implementations.on_keras"}
+
+
+@pytest.mark.parametrize("row", OURS, ids=lambda row: row.name)
+def test_a_variant_says_that_it_remembers_segments_if_its_layer_does(row) -> None:
+    if "torch" in row.targets:
+        assert row.segment_memory == hasattr(load_torch(row), "with_memory")

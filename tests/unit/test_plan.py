@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from bench.candidates import user_variant
+from bench.candidates import candidates, refusal, user_variant
 from bench.plan import Site, make_plan
 from bench.registry import UnknownNameError, registry
 from bench.schema import Job, Plan, Request, Task
 from bench.shaping import shaped
+from suites.tasks.rows_language import LANGUAGE
 
 SITE = Site(run="run", environment_id="here", memory_bytes=8 << 30)
 
@@ -73,6 +74,17 @@ def test_cross_attention_is_refused_to_what_has_none() -> None:
     made = plan(variants=("sliding_window",), frameworks=("torch",), suites=("throughput",))
     reasons = {row.subject: row.reason for row in made.refusals}
     assert "needs cross-attention" in reasons["image_generator/train_step/1024"]
+
+
+def test_a_memory_across_segments_is_refused_to_what_has_none() -> None:
+    known = registry()
+    task = next(task for task in LANGUAGE["quick"] if task.name == "language_memory")
+    found = candidates(Request(variants=("softmax", "transformer_xl"), frameworks=("torch",)), known)
+    reasons = {one.name: refusal(one, task, known) for one in found}
+    assert reasons == {
+        "softmax@torch": "transformer_xl_lm needs segment memory, which softmax does not have",
+        "transformer_xl@torch": "",
+    }
 
 
 def test_lengths_replace_those_of_the_profile() -> None:
