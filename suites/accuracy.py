@@ -42,6 +42,12 @@ TRAINING_UNITS = {
     "gradient_norm_p95": "norm",
     "gradient_norm_max": "norm",
 }
+# What a task's baselines are made or scored with, by the task's score; where nothing is said, NumPy.
+BASELINES_BY: dict[Score, str] = {
+    "accuracy": "sklearn",
+    "image_quality": "skimage",
+    "translation": "sacrebleu",
+}
 GRID_UNITS = {"diverged": "fraction", "validation": "score"}
 CURVE_POINTS = 100
 Values = Sequence[float] | np.ndarray
@@ -90,7 +96,7 @@ def _measured(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measur
 
 def _baseline(step: Step, arm: Arm, bench: Bench, data: TaskData) -> list[Measurement]:
     answer = cast(Callable[[TaskData], Mapping[str, Values]], load(arm.target))
-    package = "skimage" if data.score == "image_quality" else "sklearn"
+    package = BASELINES_BY.get(data.score, "numpy")
     tool = f"{package} {importlib.import_module(package).__version__}"
     return _scores(step, arm, bench, answer(data), UNITS[data.score], tool, data.details())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bench.schema import Metric, Suite
 from suites.tasks.catalog import TASKS
+from suites.tasks.rows_language import METRICS as LANGUAGE_METRICS
 
 OPENER = "suites.framework:open_framework"
 
@@ -18,12 +19,7 @@ ACCURACY = Suite(
         Metric(name="psnr", title="peak signal-to-noise ratio", unit="dB", better="higher"),
         Metric(name="ssim", title="structural similarity", unit="index", better="higher"),
         Metric(name="exact", title="answers right as a whole", unit="fraction", better="higher"),
-        Metric(name="bits_per_byte", title="bits a byte", unit="bits", better="lower"),
-        Metric(name="perplexity", title="perplexity", unit="tokens", better="lower"),
-        Metric(name="chrf", title="chrF", unit="chrF", better="higher"),
-        Metric(
-            name="bits_by_position", title="bits a byte by position", unit="bits", better="lower", ranks=False
-        ),
+        *LANGUAGE_METRICS,
         Metric(name="parameters", title="parameters", unit="count", better="lower", ranks=False),
         Metric(name="training_seconds", title="training time", unit="s", better="lower", ranks=False),
         Metric(name="loss_curve", title="training loss", unit="loss", better="lower", ranks=False),
