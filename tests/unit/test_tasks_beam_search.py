@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suites.tasks.beam_search import Marks, NextLogits, beam_search, largest, length_penalty
@@ -46,6 +46,7 @@ def score(ask: NextLogits, sentence: int, text: tuple[int, ...], penalty: float)
     return total / ((5 + len(text) + 1) / 6) ** penalty
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**20), st.sampled_from([0.0, 0.6, 1.3]))
 def test_a_beam_that_holds_every_text_finds_the_best_of_all(seed: int, penalty: float) -> None:
     ask = tiny_model(seed)
@@ -67,6 +68,37 @@ def test_a_beam_of_one_is_greedy(seed: int, ends: float) -> None:
                 break
             begun = (*begun, token)
         assert text == begun[1:]
+
+
+def beam_by_hand(ask: NextLogits, width: int, penalty: float) -> tuple[int, ...]:
+    """The module's docstring, one sentence, with all candidates sorted at each step."""
+    begun, finished = [(0.0, (MARKS.begin,))], []
+    for place in range(STEPS):
+        candidates = [
+            (before + log_probabilities(ask, 0, text)[token], (*text, token))
+            for before, text in begun
+            for token in ((MARKS.end,) if place == STEPS - 1 else (MARKS.end, *LETTERS))
+        ]
+        candidates.sort(reverse=True)
+        finished += [
+            (total / ((5 + len(text) - 1) / 6) ** penalty, text[1:-1])
+            for total, text in candidates[:width]
+            if text[-1] == MARKS.end
+        ]
+        begun = [one for one in candidates if one[1][-1] != MARKS.end][:width]
+        if len(finished) >= width:
+            break
+    return max(finished)[1]
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**20), st.integers(1, 6), st.floats(-1, 2), st.sampled_from([0.0, 0.6]))
+def test_a_beam_is_what_sorting_all_candidates_says(
+    seed: int, width: int, ends: float, penalty: float
+) -> None:
+    ask = tiny_model(seed, ends)
+    (found,) = beam_search(ask, 1, MARKS, steps=STEPS, width=width, penalty=penalty)
+    assert found == beam_by_hand(ask, width, penalty)
 
 
 @given(st.integers(0, 2**20), st.integers(1, 5))
@@ -98,6 +130,24 @@ def test_a_beam_finds_what_greed_misses() -> None:
     greedy, wide = (beam_search(ask, 1, MARKS, steps=STEPS, width=width, penalty=0) for width in (1, 2))
     assert greedy[0][0] == 3
     assert wide == [(4,)]
+
+
+def test_what_ends_takes_no_place_from_what_goes_on() -> None:
+    """Of the two likeliest one ends; the third goes on in its place, and a penalty lets it win."""
+
+    def ask(sentences: np.ndarray, begun: np.ndarray) -> np.ndarray:
+        chances = np.full((len(begun), VOCABULARY), 1e-9)
+        for row, text in zip(chances, begun.tolist(), strict=True):
+            match text:
+                case [1]:
+                    row[2:5] = 0.4, 0.35, 0.25
+                case [1, 4]:
+                    row[2] = 1
+                case _:
+                    row[2:] = 0.25
+        return np.log(chances)
+
+    assert beam_search(ask, 1, MARKS, steps=STEPS, width=2, penalty=6.0) == [(4,)]
 
 
 def test_the_penalty_prefers_longer_texts() -> None:

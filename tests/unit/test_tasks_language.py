@@ -19,6 +19,7 @@ from suites.tasks import installed as installed_module
 from suites.tasks import language_bpe, language_bytes, reviews
 from suites.tasks.byte_pairs import train_byte_pairs
 from suites.tasks.data import DataMissing, TaskData
+from suites.tasks.huggingface import Splits
 from suites.tasks.language import bits_of, by_position, evaluate
 from suites.tasks.segments import cut, spelt
 
@@ -111,6 +112,19 @@ def test_reviews_are_on_one_side_once_without_markup(few_reviews: list[str]) -> 
         dataclasses.replace(TASK, settings={"train_documents": 11, "test_documents": 2})
     )
     assert (fewer.train, fewer.test) == (texts.train[:11], texts.test[:2])
+
+
+def test_the_published_split_is_kept_but_for_training_copies_of_test_reviews(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train = [{"text": text} for text in ("one film", "two <br />films", "Seen  TWICE")]
+    test = [{"text": text} for text in ("seen twice", "three films")]
+    found = Splits(train=train, test=test, name="imdb", version="1", licence="none")
+    monkeypatch.setattr(reviews, "load_splits", lambda task, name, columns: found)
+    texts = reviews.read_reviews(dataclasses.replace(TASK, settings={"source": "huggingface"}))
+    assert sorted(texts.train) == ["one film", "two \nfilms"]
+    assert sorted(texts.test) == ["seen twice", "three films"]
+    assert texts.counts == {"documents_read": 5, "copies_left_out": 1}
 
 
 def test_language_by_bytes_holds_every_byte_of_the_reviews(few_reviews: list[str]) -> None:

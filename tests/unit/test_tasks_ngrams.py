@@ -72,6 +72,17 @@ def test_it_is_kneser_ney_as_the_equation_says(texts: list[bytes], asked: bytes,
     np.testing.assert_allclose(2.0**-told, expected)
 
 
+@given(TEXTS, st.binary(min_size=2, max_size=5), st.binary(min_size=1, max_size=5))
+def test_of_what_stands_before_a_segment_only_its_first_byte_is_known(
+    texts: list[bytes], asked: bytes, other: bytes
+) -> None:
+    """A segment from the middle of a text, told after another one."""
+    texts = [*texts, other + asked, b"\0\0" + asked]
+    _, told = train_ngrams(stream_of(texts), 2).bits([np.array([*other]), np.array([*asked])])
+    expected = [by_hand(texts, [*asked[:place]], asked[place], 3) for place in range(1, len(asked))]
+    np.testing.assert_allclose(2.0**-told, expected)
+
+
 def test_a_context_that_64_bits_do_not_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold 0 to 6 bytes, got 7"):
         train_ngrams(stream_of([b"abc"]), 7)
