@@ -1,7 +1,7 @@
 """Rows of the generated tasks: the field's own probes of what attention is for. Imports no data.
 
 `MQAR` is a small one, which two layers of softmax attention solve in a quarter of a minute while a layer that
-mixes nothing stays at chance; in `full` it has Zoology's vocabulary and its axes, length and pairs, a task each.
+mixes nothing stays at chance; in `full` it has Zoology's vocabulary and its axes, length and pairs.
 """
 
 from __future__ import annotations
