@@ -89,10 +89,11 @@ def without_validation(data: TaskData) -> tuple[TaskData, TaskData]:
     """The data with fewer training examples, and with the validation examples in place of the test's.
 
     They are the first tenth of the training side, at most a thousand: its order is that of the examples'
-    hashes, so they are a fixed sample. Raises ValueError for fewer than two training examples.
+    hashes, so they are a fixed sample. Data that bring a validation side of their own keep it.
+    Raises ValueError for fewer than two training examples.
     """
     count = len(data.train_targets)
-    held = min(VALIDATION_MOST, max(1, round(count * VALIDATION_SHARE)))
+    held = data.validation_examples or min(VALIDATION_MOST, max(1, round(count * VALIDATION_SHARE)))
     if held >= count:
         raise ValueError(
             f"a training side needs at least 2 examples, to keep one for validation; got {count}"
@@ -102,6 +103,7 @@ def without_validation(data: TaskData) -> tuple[TaskData, TaskData]:
         train_inputs=tuple(array[held:] for array in data.train_inputs),
         train_targets=data.train_targets[held:],
         train_texts=data.train_texts[held:],
+        validation_examples=0,
     )
     validation = replace(
         rest,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from bench.schema import Task
 from suites.tasks.rows_generated import GENERATED, shortened
 from suites.tasks.rows_images import IMAGES
+from suites.tasks.rows_language import LANGUAGE
 from suites.tasks.rows_text import REAL_TEXT
 
 # A window or a number of landmarks as long as the sequence would be plain attention under another name.
@@ -114,6 +115,6 @@ _UNASKED: dict[str, tuple[Task, ...]] = {
 }
 
 TASKS: dict[str, tuple[Task, ...]] = {
-    profile: (*rows, *GENERATED[profile], *REAL_TEXT[profile], *IMAGES[profile])
+    profile: (*rows, *GENERATED[profile], *REAL_TEXT[profile], *IMAGES[profile], *LANGUAGE[profile])
     for profile, rows in _UNASKED.items()
 }

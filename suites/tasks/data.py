@@ -65,8 +65,9 @@ class TaskData:
     `train_texts` and `test_texts` are the texts behind the token ids, where there are any, and `vocabulary`
     the word of each id from 2 on (0 is padding, 1 an unknown word). `pieces` are the bytes that each token id
     stands for, where ids spell text exactly (none for marks such as the beginning). `classes` are the
-    names of the labels 0, 1, …, where they have names. `counts` says what was read and what was left out,
-    `notes` what else a measurement should carry.
+    names of the labels 0, 1, …, where they have names. `validation_examples` says how many of the first
+    training examples are a validation side of the data's own; 0 leaves that to the engine. `counts` says what
+    was read and what was left out, `notes` what else a measurement should carry.
     """
 
     train_inputs: tuple[np.ndarray, ...]
@@ -83,6 +84,7 @@ class TaskData:
     vocabulary: tuple[str, ...] = ()
     pieces: tuple[bytes, ...] = ()
     classes: tuple[str, ...] = ()
+    validation_examples: int = 0
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.schema import Task
-from suites.framework import Framework, Model
+from suites.framework import NOT_SCORED, Framework, Model
 from suites.scoring import NotFiniteError, outputs_of
 from suites.tasks.data import TaskData
-from suites.tasks.segments import NOT_SCORED, byte_counts
+from suites.tasks.segments import byte_counts
 
 
 def evaluate(

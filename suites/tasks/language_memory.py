@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 
 from bench.schema import Task
-from suites.framework import Framework, Model
+from suites.framework import NOT_SCORED, Framework, Model
 from suites.tasks.data import TaskData, count_setting
 from suites.tasks.language import bits_of, by_position, metrics, require_finite
 from suites.tasks.language_bytes import of_texts
 from suites.tasks.reviews import LIMITS, Texts, read_reviews
-from suites.tasks.segments import NOT_SCORED, begins, byte_counts
+from suites.tasks.segments import begins, byte_counts
 from suites.tasks.shakespeare import read_plays
 
 TEXTS: Mapping[str, Callable[[Task], Texts]] = {"reviews": read_reviews, "shakespeare": read_plays}

@@ -3,10 +3,10 @@
 The file is a CSV or Parquet file, see `suites.tasks.labelled_file`. Every label is a class; classes are
 numbered in the order of their names, or by value where all are whole numbers.
 
-Where the file has a column ``split``, its sides are kept: training rows with the same words as a test row
-are left out (and counted), and validation rows join the training side ahead of all others, for the engine
-validates on its first examples. Otherwise a row is on the test side when the SHA-256 of its text's words
-falls in the lowest fifth, so that the split is always the same and copies are on one side.
+Where the file has a column ``split``, its sides are kept: training rows with the same words as a test or a
+validation row are left out (and counted), and learning rates are chosen on the validation rows. Otherwise a
+row is on the test side when the SHA-256 of its text's words falls in the lowest fifth, so that the split is
+always the same and copies are on one side.
 
 Own settings: ``data``, the file; ``data_sha256``, its hash when the run was planned, so that a run that is
 resumed goes on with the same data or not at all; ``vocabulary_size``, see `suites.tasks.texts.by_words`.
@@ -79,7 +79,8 @@ def _sides(task: Task) -> Sides:
     number = {name: index for index, name in enumerate(classes)}
     placed = [Placed(row, LabelledText(row.text, number[row.label], content_key(row.text))) for row in rows]
     train, validation, test = _by_split(placed) if rows[0].split else _by_content(placed)
-    kept, kept_validation = without_copies(train, test), without_copies(validation, test)
+    kept_validation = without_copies(validation, test)
+    kept = without_copies(train, [*kept_validation, *test])
     _check_sides(path, placed, kept, test)
     left_out = len(train) + len(validation) - len(kept) - len(kept_validation)
     return Sides(
@@ -146,13 +147,15 @@ def _check_sides(
     for side, texts in (("train", train), ("test", test)):
         if not texts:
             why = (
-                f"no row has the split {side}, or none that is no copy of a test row"
+                f"no row has the split {side}, or each is a copy of a row that is not for training"
                 if chosen
                 else f"none of its {len(placed):,} rows falls on the {side} side of the split by content"
                 f" ({TEST_SHARE:.0%} are for the test); add rows or a column split"
             )
             raise BadFileError(f"{path.name} has no {side} rows: {why}")
     learnt, tested = {one.label for one in train}, {one.key for one in test}
+    if len(learnt) < 2 and {one.label for one in test} <= learnt:
+        raise BadFileError(f"{path.name}: all of its {len(train):,} train rows have the same label")
     for one in placed:
         if one.text.label not in learnt and one.text.key in tested:
             remedy = "" if chosen else "; add rows of it, or a column split"

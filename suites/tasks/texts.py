@@ -53,8 +53,8 @@ class LabelledText:
 class Sides:
     """Both sides of a task over texts; `classes` are the classes' names in the order of their numbers.
 
-    `validation` belongs to the training side and stands ahead of `train` there: the engine validates on the
-    first training examples.
+    `validation` belongs to the training side and stands ahead of `train` there, see
+    `TaskData.validation_examples`.
     """
 
     train: Sequence[LabelledText]
@@ -105,14 +105,16 @@ def digest_of_rows(*sides: Iterable[LabelledText]) -> str:
     return digest("\n".join(f"{one.label}\t{one.text}" for side in sides for one in side).encode())
 
 
-def limited(task: Task, sides: Sides) -> tuple[list[LabelledText], list[LabelledText]]:
-    """Both sides in their fixed order, each cut to what the task's settings allow."""
+def limited(task: Task, sides: Sides) -> tuple[list[LabelledText], int, list[LabelledText]]:
+    """Both sides in their fixed order, each cut to what the task's settings allow, and between them how many
+    of the training side are for validation: they lead it."""
     train, test = (
         in_fixed_order(side, lambda one: one.key, count_setting(task, f"{name}_examples"))
         for name, side in (("train", [*sides.validation, *sides.train]), ("test", sides.test))
     )
     validating = {one.key for one in sides.validation}
-    return sorted(train, key=lambda one: one.key not in validating), test
+    train.sort(key=lambda one: one.key not in validating)
+    return train, sum(one.key in validating for one in train), test
 
 
 def by_words(task: Task, sides: Sides, own: frozenset[str] = frozenset()) -> TaskData:
@@ -121,7 +123,7 @@ def by_words(task: Task, sides: Sides, own: frozenset[str] = frozenset()) -> Tas
     Own settings, beside the loader's `own`: ``vocabulary_size``, the most words known (default 8,000;
     those seen at least twice in training, the frequent ones first).
     """
-    train, test = limited(task, sides)
+    train, validating, test = limited(task, sides)
     size = count_setting(task, "vocabulary_size", VOCABULARY_SIZE) or VOCABULARY_SIZE
     vocabulary = build_vocabulary([one.text for one in train], size)
     return TaskData(
@@ -137,6 +139,7 @@ def by_words(task: Task, sides: Sides, own: frozenset[str] = frozenset()) -> Tas
         ),
         counts={**sides.counts, "words_known": len(vocabulary)},
         classes=sides.classes,
+        validation_examples=validating,
         train_texts=tuple(one.text for one in train),
         test_texts=tuple(one.text for one in test),
         vocabulary=vocabulary,
@@ -149,7 +152,7 @@ def by_bytes(task: Task, sides: Sides, own: frozenset[str] = frozenset()) -> Tas
     There is no vocabulary: an id is the byte plus 1, and 0 is padding. `counts` says how many texts of
     each side are longer than `max_length` and lose their end.
     """
-    train, test = limited(task, sides)
+    train, validating, test = limited(task, sides)
     cut = {
         f"{name}_texts_cut": sum(len(one.text.encode()) > task.max_length for one in side)
         for name, side in (("train", train), ("test", test))
@@ -165,6 +168,7 @@ def by_bytes(task: Task, sides: Sides, own: frozenset[str] = frozenset()) -> Tas
         settings=architecture_settings(task, own, vocabulary=BYTE_VOCABULARY, classes=len(sides.classes)),
         counts={**sides.counts, **cut},
         classes=sides.classes,
+        validation_examples=validating,
         train_texts=tuple(one.text for one in train),
         test_texts=tuple(one.text for one in test),
     )

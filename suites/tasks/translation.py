@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.schema import Task
+from suites.framework import NOT_SCORED
 from suites.tasks.byte_pairs import BytePairs, train_byte_pairs
 from suites.tasks.data import (
     DataMissing,
@@ -35,7 +36,6 @@ from suites.tasks.data import (
     in_fixed_order,
 )
 from suites.tasks.help_pages import LICENCE, Pair, help_folder, read_pairs, version
-from suites.tasks.segments import NOT_SCORED
 from suites.tasks.translated import BEGIN, END, PADDING, compared, signatures, text_of
 
 VOCABULARY_SIZE = 4_096

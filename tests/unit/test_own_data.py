@@ -100,7 +100,7 @@ def test_without_a_file_the_task_is_in_no_plan() -> None:
 
 def attnbench(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-P", "-m", "bench.cli", *arguments]
-    environment = {**os.environ, "COLUMNS": "80"}
+    environment = {**os.environ, "COLUMNS": "200"}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=cwd, env=environment, timeout=300
     )

@@ -22,7 +22,6 @@ def test_what_is_built_in_comes_through_entry_points() -> None:
 def test_the_profiles_that_measure_a_task_unasked_are_told() -> None:
     found = registry()
     assert found.profiles_of("sentiment") == ["smoke", "quick", "full"]
-    assert found.profiles_of("documents") == ["full"]
     assert found.profiles_of("emotion") == found.profiles_of("text") == found.profiles_of("nosuch") == []
 
 

@@ -91,6 +91,13 @@ def test_training_and_validation_copies_of_test_rows_are_left_out(written: Calla
     assert data.counts["left_out_of_training"] == 2
 
 
+def test_training_copies_of_validation_rows_are_left_out(written: Callable[..., Path]) -> None:
+    rows = '"a FINE day",yes,validation\nworse,no,train\nbest,yes,train\n'
+    data = load(task(written(GOOD + rows)))
+    assert data.train_texts[0] == "a FINE day" and data.validation_examples == 1
+    assert sorted(data.train_texts[1:]) == ["a bad day", "best", "worse"]
+
+
 def test_validation_rows_lead_the_training_side_and_a_limit_takes_of_both(
     written: Callable[..., Path],
 ) -> None:
@@ -103,9 +110,10 @@ def test_validation_rows_lead_the_training_side_and_a_limit_takes_of_both(
 
     whole, some = load(task(path)), load(task(path, train_examples=90))
     assert validating(whole) == [True] * 100 + [False] * 200
-    assert whole.counts["validation_rows"] == 100
+    assert whole.counts["validation_rows"] == whole.validation_examples == 100
     found = validating(some)
     assert found == sorted(found, reverse=True) and sum(found) == pytest.approx(30, abs=15)
+    assert some.validation_examples == sum(found)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +122,7 @@ def test_validation_rows_lead_the_training_side_and_a_limit_takes_of_both(
         ("text,label\none,a\ntwo,a\n", "all 2 rows have the label 'a'; there must be two classes"),
         (GOOD + "new,perhaps,test\n", "texts.csv, line 5: the class 'perhaps' is on the test side and no"),
         (GOOD + "new,perhaps,validation\nnewer,perhaps,test\n", "texts.csv, line 6: the class 'perhaps'"),
+        (GOOD.replace("day,no,train", "day,no,validation"), "all of its 1 train rows have the same label"),
         (GOOD.replace("test", "train"), "texts.csv has no test rows: no row has the split test"),
         (GOOD.replace("train", "validation"), "texts.csv has no train rows: no row has the split train"),
         ("text,label\ntext 1,a\ntext 2,b\n", "none of its 2 rows falls on the test side of the split by"),

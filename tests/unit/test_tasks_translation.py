@@ -10,10 +10,10 @@ import pytest
 from made_up_language import OnNumPy
 
 from bench.schema import Option, Task
+from suites.framework import NOT_SCORED
 from suites.tasks import translated, translation
 from suites.tasks.data import DataMissing, TaskData, digest, held_out
 from suites.tasks.help_pages import Pair, elements, help_folder, read_pairs, text_of, version
-from suites.tasks.segments import NOT_SCORED
 from suites.tasks.translated import BEGIN, END, PADDING, evaluate
 
 LENGTH = 23

@@ -1,5 +1,6 @@
 """What fair training rests on: spikes, validation, first weights, sizes, and going on after a kill."""
 
+import dataclasses
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,14 @@ def test_validation_examples_are_a_tenth_of_training_and_no_longer_trained_on() 
     joined = np.concatenate([validation.test_inputs[0], rest.train_inputs[0]])
     assert np.array_equal(joined, data.train_inputs[0])
     assert np.array_equal(rest.test_targets, data.test_targets)
+
+
+def test_a_validation_side_of_the_datas_own_is_kept() -> None:
+    data = dataclasses.replace(made_up_data(40), validation_examples=11)
+    rest, validation = without_validation(data)
+    assert (len(rest.train_targets), len(validation.test_targets)) == (29, 11)
+    assert np.array_equal(validation.test_targets, data.train_targets[:11])
+    assert rest.validation_examples == 0
 
 
 def test_one_training_example_cannot_be_split() -> None:
