@@ -54,6 +54,12 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         targets=on_both("classifiers:build_text_classifier"),
     ),
     _model(
+        name="masked_lm",
+        title="Masked language model (BERT-shaped): the text classifier's encoder, tied head",
+        token_numbers=True,
+        targets=on_both("masked_language_model:build_masked_lm"),
+    ),
+    _model(
         name="patch_classifier",
         title="Image classifier over patches: linear embedding, encoder, mean, linear",
         targets=on_both("classifiers:build_patch_classifier"),

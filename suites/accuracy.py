@@ -22,7 +22,7 @@ from bench.loading import load
 from bench.measuring import Finding
 from bench.schema import Arm, Measurement, Step, Task
 from suites.checkpoints import Checkpoint, Chosen, Shelf, hash_of
-from suites.framework import Framework
+from suites.framework import Framework, Model
 from suites.models import Blueprint
 from suites.scoring import NotFiniteError, Scores, scored
 from suites.tasks.data import DataMissing, Score, TaskData
@@ -228,7 +228,7 @@ class Training:
             return Attempt(
                 learning_rate=learning_rate, trained=trained, validation=None, reason=trained.divergence
             )
-        _, validation = self._sides
+        _, validation = self.sides
         try:
             scores = scored(self.framework, trained.model, validation, self.task)
         except NotFiniteError as error:
@@ -237,18 +237,23 @@ class Training:
         return Attempt(learning_rate=learning_rate, trained=trained, validation=score)
 
     @cached_property
-    def _sides(self) -> tuple[TaskData, TaskData]:
+    def sides(self) -> tuple[TaskData, TaskData]:
+        """What is trained on, and what the learning rate is chosen on: its test side."""
         return without_validation(self.data)
 
     def _trained(self, learning_rate: float) -> Trained:
         budget = Budget(
             steps=self.task.steps, batch=self.task.batch, learning_rate=learning_rate, seed=self.step.seed
         )
-        train_side, _ = self._sides
+        train_side, _ = self.sides
         self.bench.alive()
         kept = Kept(shelf=self.shelf, budget=budget, loss=self.data.loss, data_sha256=self.data.source.sha256)
         self.framework.seed(self.step.seed)
-        return train(self.framework, self.blueprint.build(), train_side, budget, kept)
+        return train(self.framework, self.first_model(), train_side, budget, kept)
+
+    def first_model(self) -> Model:
+        """The model that training starts from."""
+        return self.blueprint.build()
 
     def _keep(self, best: Attempt, scores: Scores) -> None:
         weights = self.blueprint.export(best.trained.model)

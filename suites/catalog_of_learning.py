@@ -8,6 +8,7 @@ from __future__ import annotations
 from bench.schema import Metric, Suite
 from suites.tasks.catalog import TASKS
 from suites.tasks.rows_language import METRICS as LANGUAGE_METRICS
+from suites.tasks.rows_transfer import TRANSFER as TRANSFER_TASKS
 
 OPENER = "suites.framework:open_framework"
 
@@ -140,4 +141,25 @@ EXPLANATIONS = Suite(
     opener=OPENER,
 )
 
-LEARNING = (ACCURACY, ROBUSTNESS, ATTACK_TRANSFER, EXPLANATIONS)
+TRANSFER = Suite(
+    name="transfer",
+    title="Transfer",
+    metrics=(
+        _score("accuracy", "accuracy"),
+        _score("accuracy_difference", "accuracy over that without"),
+        _score("masked_loss", "loss on masked words", "nats", lower=True),
+        _score("output_difference", "largest change of the encoder's vectors", "1", lower=True, ranks=False),
+        _score("training_seconds", "training time", "s", lower=True, ranks=False),
+    ),
+    target="suites.transfer:measure",
+    tasks=TRANSFER_TASKS,
+    unnamed=("full",),
+    extra="data",
+    modules=("sklearn", "safetensors"),
+    exclusive=False,
+    opener=OPENER,
+    # transformers would load TensorFlow where it finds it, and ask the network for newer files.
+    environment={"USE_TF": "0", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+)
+
+LEARNING = (ACCURACY, ROBUSTNESS, ATTACK_TRANSFER, EXPLANATIONS, TRANSFER)

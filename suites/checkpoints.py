@@ -6,6 +6,7 @@ the name and a hash of all of it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class Shelf:
     def write_arrays(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         """One safetensors file, whole or not there at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".new")
+        temporary = _aside(path)
         save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
         temporary.replace(path)
 
@@ -106,9 +107,14 @@ class Shelf:
         """A file beside the weights, whole or not there at all; `name` is ours, never one from outside."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".new")
+        temporary = _aside(path)
         temporary.write_bytes(content)
         temporary.replace(path)
+
+
+def _aside(path: Path) -> Path:
+    """Where a file is written before it takes its place; another one for every process."""
+    return path.with_name(f"{path.name}.{os.getpid()}.new")
 
 
 def hash_of(weights: Mapping[str, np.ndarray]) -> str:

@@ -50,6 +50,24 @@ class ValueMixing(AttentionLayer):
         """What a control is: the values mixed for each of `time` queries."""
         raise NotImplementedError(f"{type(self).__name__} must define mix_values(value, padding, time)")
 
+    def mix(
+        self,
+        query: Float[Tensor, "batch heads time head_width"],
+        key: Float[Tensor, "batch heads source head_width"],
+        value: Float[Tensor, "batch heads source head_width"],
+        padding: Bool[Tensor, "batch source"] | None,
+        *,
+        causal: bool,
+        bias: Float[Tensor, "1 heads time source"] | None = None,
+    ) -> Float[Tensor, "batch heads time head_width"]:
+        """The values mixed; queries and keys, which others compute, are not looked at.
+
+        Raises ValueError when asked to be causal otherwise than the layer is.
+        """
+        if causal != self.causal:
+            raise ValueError(f"this layer was built with causal={self.causal}, got causal={causal}")
+        return self._split(self.mix_values(value.transpose(1, 2).flatten(2), padding, query.shape[2]))
+
     def _queries(self, tokens: Tensor, first: int = 0) -> Tensor:
         return tokens
 

@@ -38,7 +38,9 @@ UNITS: dict[Score, dict[str, str]] = {
 PSNR_CEILING = 100.0
 
 
-LOWER_IS_BETTER = frozenset({"bits_per_byte", "bits_per_byte_alone", "bits_by_position", "perplexity"})
+LOWER_IS_BETTER = frozenset(
+    {"bits_per_byte", "bits_per_byte_alone", "bits_by_position", "masked_loss", "perplexity"}
+)
 """The metrics of which less is better; of all others more is."""
 
 

@@ -220,3 +220,11 @@ def test_classifiers_agree_without_learned_positions(make_twins, assert_agree, a
     patches = np.random.default_rng(5).normal(size=(BATCH, TIME, 17)).astype("float32")
     twins = make_twins(architecture, "softmax", **OF_ALL, **own)
     assert_agree(twins, padded_sources() if of_text else patches)
+
+
+@pytest.mark.parametrize("variant", ["softmax", "linear"])
+def test_masked_language_models_agree(make_twins, assert_agree, variant):
+    twins = make_twins("masked_lm", variant, **OF_ALL, causal=False, vocabulary=VOCABULARY)
+    tokens = padded_sources()
+    assert_agree(twins, tokens, tokens != 0)
+    assert_agree(twins, tokens, tokens != 0, np.array([[4, 0, 2], [6, 1, 1]]))
