@@ -101,14 +101,12 @@ def test_without_a_file_the_task_is_in_no_plan() -> None:
 def attnbench(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-P", "-m", "bench.cli", *arguments]
     environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cwd, env=environment, timeout=300
-    )
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
 
 
 def test_the_list_of_tasks_says_how_the_file_is_named(tmp_path: Path) -> None:
     said = " ".join(attnbench("list", "tasks", cwd=tmp_path).stdout.split())
-    assert "Your own texts: --task" in said and "--data FILE" in said
+    assert "--task text" in said and "--data FILE" in said
 
 
 def test_what_is_wrong_with_the_file_leaves_nothing_behind(file: Path) -> None:
@@ -122,14 +120,14 @@ def test_what_is_wrong_with_the_file_leaves_nothing_behind(file: Path) -> None:
 @pytest.mark.slow
 def test_own_texts_are_learnt_from_the_command_line_to_the_report(file: Path) -> None:
     done = attnbench(
-        *("compare", "sdpa", "--on", "torch", "--profile", "smoke", "--task", "text"),
+        *("compare", "sdpa", "--on", "torch", "--profile", "smoke", "--suite", "accuracy", "--task", "text"),
         *("--data", "mine.csv", "--out", "run", "--quiet"),
         cwd=file.parent,
     )
     assert done.returncode == 0, done.stderr
     rows = [m for m in read_run(file.parent / "run").measurements if m.suite == "accuracy"]
     scores = {m.implementation: m for m in rows if m.metric == "accuracy"}
-    assert set(scores) == {
+    assert set(scores) >= {
         "softmax@torch",
         "sdpa@torch",
         "majority@sklearn",
