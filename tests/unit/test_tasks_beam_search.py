@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from suites.tasks.beam_search import Marks, NextLogits, beam_search, largest, length_penalty
 
+# However busy the machine is, no clock decides a test.
+quickly = settings(max_examples=25, deadline=None)
+
 MARKS = Marks(begin=1, end=2, never=(0,))
 VOCABULARY, LETTERS, STEPS = 6, (3, 4, 5), 4
 
@@ -46,7 +49,7 @@ def score(ask: NextLogits, sentence: int, text: tuple[int, ...], penalty: float)
     return total / ((5 + len(text) + 1) / 6) ** penalty
 
 
-@settings(max_examples=25)
+@quickly
 @given(st.integers(0, 2**20), st.sampled_from([0.0, 0.6, 1.3]))
 def test_a_beam_that_holds_every_text_finds_the_best_of_all(seed: int, penalty: float) -> None:
     ask = tiny_model(seed)
@@ -55,6 +58,7 @@ def test_a_beam_that_holds_every_text_finds_the_best_of_all(seed: int, penalty: 
         assert text == max(every_text(), key=lambda one: score(ask, sentence, one, penalty))
 
 
+@quickly
 @given(st.integers(0, 2**20), st.floats(-2, 2))
 def test_a_beam_of_one_is_greedy(seed: int, ends: float) -> None:
     ask = tiny_model(seed, ends)
@@ -91,7 +95,7 @@ def beam_by_hand(ask: NextLogits, width: int, penalty: float) -> tuple[int, ...]
     return max(finished)[1]
 
 
-@settings(max_examples=50)
+@quickly
 @given(st.integers(0, 2**20), st.integers(1, 6), st.floats(-1, 2), st.sampled_from([0.0, 0.6]))
 def test_a_beam_is_what_sorting_all_candidates_says(
     seed: int, width: int, ends: float, penalty: float
@@ -101,6 +105,7 @@ def test_a_beam_is_what_sorting_all_candidates_says(
     assert found == beam_by_hand(ask, width, penalty)
 
 
+@quickly
 @given(st.integers(0, 2**20), st.integers(1, 5))
 def test_sentences_do_not_disturb_one_another(seed: int, width: int) -> None:
     ask = tiny_model(seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_language import TASK, TEXTS, TIME, VOCABULARY, OnNumPy, data_of
 
@@ -22,6 +22,9 @@ from suites.tasks.data import DataMissing, TaskData
 from suites.tasks.huggingface import Splits
 from suites.tasks.language import bits_of, by_position, evaluate
 from suites.tasks.segments import cut, spelt
+
+# However busy the machine is, no clock decides a test.
+quickly = settings(max_examples=50, deadline=None)
 
 
 def scored(model: Callable[..., np.ndarray], data: TaskData) -> dict[str, np.ndarray]:
@@ -165,6 +168,7 @@ def test_the_reviews_package_that_is_not_installed_says_what_to_install(
 WORDS = ["so schön", "schön ist es", "es ist so, es ist so", "日本語 日本", " <|beginning|> "] * 5
 
 
+@quickly
 @given(st.text())
 def test_byte_pairs_spell_any_text(text: str) -> None:
     pytest.importorskip("tokenizers")

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_language import data_of
 
@@ -19,6 +19,9 @@ from suites.tasks.language_baselines import (
 from suites.tasks.ngrams import BEGINNING, train_ngrams
 from suites.tasks.segments import cut
 
+# However busy the machine is, no clock decides a test.
+quickly = settings(max_examples=40, deadline=None)
+
 TEXTS = st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=5)
 
 
@@ -26,6 +29,7 @@ def stream_of(texts: list[bytes]) -> np.ndarray:
     return np.array(list(itertools.chain.from_iterable([BEGINNING, *text] for text in texts)))
 
 
+@quickly
 @given(TEXTS, st.binary(max_size=7), st.integers(0, 5), st.booleans())
 def test_what_may_follow_has_probability_one_together(
     texts: list[bytes], before: bytes, context: int, beginning: bool
@@ -63,6 +67,7 @@ def by_hand(texts: list[bytes], before: list[int], symbol: int, longest: int) ->
     return told
 
 
+@quickly
 @given(TEXTS, st.binary(min_size=1, max_size=5), st.integers(0, 4))
 def test_it_is_kneser_ney_as_the_equation_says(texts: list[bytes], asked: bytes, context: int) -> None:
     (told,) = train_ngrams(stream_of(texts), context).bits([np.array([BEGINNING, *asked])])
@@ -72,6 +77,7 @@ def test_it_is_kneser_ney_as_the_equation_says(texts: list[bytes], asked: bytes,
     np.testing.assert_allclose(2.0**-told, expected)
 
 
+@quickly
 @given(TEXTS, st.binary(min_size=2, max_size=5), st.binary(min_size=1, max_size=5))
 def test_of_what_stands_before_a_segment_only_its_first_byte_is_known(
     texts: list[bytes], asked: bytes, other: bytes

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suites.tasks.language_bytes import BEGINNING, PIECES
 from suites.tasks.segments import begins, byte_counts, cut, require_exact, spelt
+
+# However busy the machine is, no clock decides a test.
+quickly = settings(max_examples=50, deadline=None)
 
 TEXTS = st.lists(st.text(min_size=1), min_size=1)
 
@@ -26,6 +29,7 @@ def test_a_document_is_cut_so_that_each_segment_sees_one_token_before_it() -> No
     assert begins(inputs, PIECES).tolist() == [True, False, True]
 
 
+@quickly
 @given(TEXTS, st.integers(1, 13))
 def test_every_byte_is_a_target_once_and_follows_the_one_before_it(texts: list[str], length: int) -> None:
     inputs, targets = cut([encoded(text) for text in texts], BEGINNING, length, None)
@@ -39,6 +43,7 @@ def test_every_byte_is_a_target_once_and_follows_the_one_before_it(texts: list[s
     assert np.array_equal(given_to[1:][inside[1:]], told[:-1][inside[1:]])
 
 
+@quickly
 @given(TEXTS)
 def test_byte_counts_are_those_of_utf_8(texts: list[str]) -> None:
     _, targets = cut([encoded(text) for text in texts], BEGINNING, 7, None)
