@@ -7,6 +7,7 @@ the slowest hundredth of thirty calls, is `below_resolution` with the reason and
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from bench.statistics import interval
 from reports.comparisons import SETTLED_LAUNCHES, SETTLED_SEEDS, seed_means
 from reports.frame import Results
 
+# Suites whose values are scores of trained models, a row a seed.
+LEARNT = ("accuracy", "transfer")
 _PERCENTILES = (("latency_p50", 50, 1), ("latency_p95", 95, 20), ("latency_p99", 99, 100))
 _RATES = (("items_per_second", "items", "items/s"), ("tokens_per_second", "tokens", "tokens/s"))
 # Curves, profiles and values a rate or a part: no mean of them says anything (see `reports.training`).
@@ -221,7 +224,8 @@ def _share_of_gemm(results: Results, rows: Any, level: float) -> Iterator[Figure
 
 
 def _scores(results: Results, level: float) -> Iterator[Figure]:
-    for group in _cells(results.select("accuracy")):
+    learnt = (_cells(results.select(suite)) for suite in LEARNT)
+    for group in itertools.chain.from_iterable(learnt):
         metric = group.iloc[0]["metric"]
         if metric in _SERIES:
             continue
