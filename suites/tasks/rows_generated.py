@@ -83,6 +83,7 @@ MQAR_64_4 = _sequence(
     "mqar_64_4",
     "Multi-query associative recall: which value stood with this key? Length 64, 4 pairs, 64 tokens",
     64,
+    module="mqar",
     heads=1,
     # Softmax attention: 0.29 at step 3,000, 0.99 at 3,500, a minute and a half on one core.
     steps=4_500,
