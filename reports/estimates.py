@@ -33,6 +33,8 @@ _SERIES = frozenset(
         "gradient_norm_p50",
         "gradient_norm_p95",
         "gradient_norm_max",
+        "attention_entropy",
+        "largest_logit",
         "bits_by_position",
         "accuracy_by_distance",
     }

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.registry import registry
 from reports import formatting
-from reports.content import Block, Cell, Column, Group, Paragraph, Plot, Section, Table
+from reports.content import Block, Cell, Column, Group, Paragraph, Plot, Section, Table, columns
 from reports.directions import is_control
 from reports.drawing import Line, Point, colours, in_plots, series
 from reports.evidence import Evidence
@@ -34,7 +34,12 @@ def render(evidence: Evidence) -> Section:
         if not any(one.rates or one.curve for one in trained):
             continue
         title = f"{subject} on {environment}" if evidence.results.mixed else str(subject)
-        told = (*_plots(evidence, title, trained), _grid(str(subject), trained), *_norms(trained))
+        told = (
+            *_plots(evidence, title, trained),
+            _grid(str(subject), trained),
+            *_norms(trained),
+            *_attention(trained),
+        )
         blocks.append(Group(title=title, blocks=told, opened=True))
         data[title] = [one.data() for one in trained]
     if not blocks:
@@ -101,6 +106,14 @@ class Trained:
                     found.setdefault(part, [[], [], []])[place].append(value)
         whole = {part: norms for part, norms in found.items() if all(norms)}
         return {part: (fmean(n[0]), fmean(n[1]), max(n[2])) for part, n in whole.items()}
+
+    def attention(self, metric: str) -> np.ndarray | None:
+        """``[moments, layers]``, means over seeds; None where there is nothing to see."""
+        found = self._values(metric)
+        seen = [np.reshape(values, (-1, int(told["layers"]))) for values, told in found]
+        # A training that went on after a kill lacks the moments before.
+        whole = [one for one in seen if one.shape == max((s.shape for s in seen), default=())]
+        return np.mean(whole, axis=0) if whole else None
 
     @cached_property
     def curve(self) -> tuple[tuple[float, float], ...]:
@@ -229,6 +242,30 @@ def _norms(trained: Sequence[Trained]) -> Iterator[Block]:
     caption = "Norm of each part's gradient over all steps: median, then the 95th percentile and the largest."
     table = Table(caption=caption, columns=heads, rows=rows)
     yield Group(title="Gradient norms of each part", blocks=(table,))
+
+
+def _attention(trained: Sequence[Trained]) -> Iterator[Block]:
+    """Entropy and largest logit of each layer, where attention has rows."""
+    rows = []
+    for one in trained:
+        seen = [one.attention(metric) for metric in ("attention_entropy", "largest_logit")]
+        if any(values is not None for values in seen):
+            rows.append((Cell(text=one.implementation), *map(_course, seen)))
+    if rows:
+        caption = (
+            "Layer by layer on a few validation examples: before training, halfway, at its end. Entropy is a"
+            " share of the largest possible; where it falls towards 0, attention has collapsed."
+        )
+        heads = columns("implementation", "attention entropy #", "largest logit #")
+        table = Table(caption=caption, columns=heads, rows=tuple(rows))
+        yield Group(title="Attention while training", blocks=(table,))
+
+
+def _course(values: np.ndarray | None) -> Cell:
+    if values is None:
+        return Cell(word="unsupported")
+    layers = (" → ".join(f"{value:.3g}" for value in course) for course in values.T)
+    return Cell(text=next(layers), notes=tuple(layers))
 
 
 def _norm(norms: tuple[float, float, float] | None) -> Cell:

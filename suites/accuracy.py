@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +21,8 @@ import numpy as np
 from bench.loading import load
 from bench.measuring import Finding
 from bench.schema import Arm, Measurement, Step, Task
+from suites.attention_watch import UNITS as WATCHED_UNITS
+from suites.attention_watch import AttentionWatch
 from suites.checkpoints import Checkpoint, Chosen, Shelf, hash_of
 from suites.framework import Framework, Model
 from suites.models import Blueprint
@@ -120,6 +122,7 @@ class Training:
     arm: Arm
     bench: Bench
     data: TaskData
+    watches: dict[float, AttentionWatch] = field(default_factory=dict)
 
     def rows(self) -> Iterator[Measurement]:
         """Scores of the chosen model on the test examples, and what its training was like."""
@@ -139,7 +142,23 @@ class Training:
                 tool=tool,
                 details={**details, **more},
             )
+        yield from self._attention_rows(best, details)
         yield from self.grid_rows()
+
+    def _attention_rows(self, best: Attempt, details: Mapping[str, str]) -> Iterator[Measurement]:
+        # A user's own kernel has no definition, and is probed where explanations are asked for.
+        watched = self.watches[best.learning_rate].rows() if self.arm.claims.definition else ()
+        for metric, reason, values, told in watched:
+            outcome = {"status": "unsupported", "reason": reason} if reason else {"values": values}
+            yield self.bench.measurement(
+                self.step,
+                self.arm,
+                metric=metric,
+                unit=WATCHED_UNITS[metric],
+                tool="attnbench",
+                details={**details, **told},
+                **outcome,
+            )
 
     def grid_rows(self) -> Iterator[Measurement]:
         """At the first seed: the share of the grid that diverged, and the validation score of each rate."""
@@ -245,11 +264,13 @@ class Training:
         budget = Budget(
             steps=self.task.steps, batch=self.task.batch, learning_rate=learning_rate, seed=self.step.seed
         )
-        train_side, _ = self.sides
+        train_side, validation = self.sides
         self.bench.alive()
         kept = Kept(shelf=self.shelf, budget=budget, loss=self.data.loss, data_sha256=self.data.source.sha256)
         self.framework.seed(self.step.seed)
-        return train(self.framework, self.first_model(), train_side, budget, kept)
+        watch = AttentionWatch(blueprint=self.blueprint, inputs=validation.test_inputs)
+        self.watches[learning_rate] = watch
+        return train(self.framework, self.first_model(), train_side, budget, kept, watch.look)
 
     def first_model(self) -> Model:
         """The model that training starts from."""

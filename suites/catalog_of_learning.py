@@ -46,6 +46,20 @@ ACCURACY = Suite(
             )
             for name in ("p50", "p95", "max")
         ),
+        Metric(
+            name="attention_entropy",
+            title="entropy of attention while training",
+            unit="share",
+            better="higher",
+            ranks=False,
+        ),
+        Metric(
+            name="largest_logit",
+            title="largest logit while training",
+            unit="logit",
+            better="lower",
+            ranks=False,
+        ),
     ),
     target="suites.accuracy:measure",
     tasks=TASKS,

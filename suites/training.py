@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,12 +115,20 @@ def without_validation(data: TaskData) -> tuple[TaskData, TaskData]:
 
 
 def train(
-    framework: Framework, model: Model, data: TaskData, budget: Budget, kept: Kept | None = None
+    framework: Framework,
+    model: Model,
+    data: TaskData,
+    budget: Budget,
+    kept: Kept | None = None,
+    look: Callable[[Model, float], None] = lambda model, done: None,
 ) -> Trained:
-    """Train for the whole budget, or until a loss is not finite; `kept` is where a state is kept."""
+    """Train for the whole budget, or until a loss is not finite; `kept` is where a state is kept, and `look`
+    is shown the model before the first step, halfway and after the last, with the share that is done."""
     trainer = framework.trainer(model, data.loss, budget.learning_rate)
     losses, norms = kept.restore(trainer) if kept else ([], [])
     already = len(losses)
+    if not already:
+        look(model, 0.0)
     framework.synchronise()
     started = saved = time.perf_counter()
     for at, chosen in enumerate(
@@ -135,6 +143,8 @@ def train(
         norms.append(norm)
         if not math.isfinite(loss):
             break
+        if at in (budget.steps // 2, budget.steps):
+            look(model, at / budget.steps)
         if kept and time.perf_counter() - saved > KEEP_SECONDS:
             kept.keep(trainer, losses, norms)
             saved = time.perf_counter()

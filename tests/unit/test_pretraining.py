@@ -179,7 +179,7 @@ def test_either_side_has_the_same_number_of_steps_of_the_same_size(
 ) -> None:
     seen: list[tuple[str, tuple[int, ...]]] = []
 
-    def watched(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
+    def watched(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
         trained = train(framework, model, data, budget, kept)
         tokens = (len(trained.losses), budget.batch, data.train_inputs[0].shape[1])
         seen.append((type(trained.model).__name__, tokens))
@@ -202,7 +202,7 @@ def test_either_side_has_the_same_number_of_steps_of_the_same_size(
 
 
 def test_unequal_compute_is_an_error_and_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
+    def short(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
         fewer = max(1, budget.steps - 1) if "Masked" in type(model).__name__ else budget.steps
         return train(framework, model, data, replace(budget, steps=fewer), kept)
 
@@ -246,7 +246,8 @@ def test_weights_of_another_shape_or_without_a_common_name_do_not_move() -> None
 def test_later_seeds_train_at_the_rates_that_were_chosen(tmp_path: Path) -> None:
     step = made_up_step(
         steps=80,
-        learning_rates=(1e-9, 0.01),
+        # At 0.01 the few made-up texts are learnt by heart, and masked words elsewhere told worse.
+        learning_rates=(1e-9, 0.003),
         settings={"experiment": "pretraining", "pretraining_steps": 60},
     )
 
@@ -257,14 +258,14 @@ def test_later_seeds_train_at_the_rates_that_were_chosen(tmp_path: Path) -> None
     chosen = rates(rows_of(step, tmp_path))
     assert set(chosen) == {f"made-up/{part}" for part in pretraining.PARTS}
     # Of the loss on masked words the lower one is the better.
-    assert chosen["made-up/pretraining"] == "0.01"
+    assert chosen["made-up/pretraining"] == "0.003"
     assert rates(rows_of(replace(step, seed=1), tmp_path, launch=1)) == chosen
 
 
 def test_a_training_that_diverges_costs_its_own_rows_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverging(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
+    def diverging(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
         trained = train(framework, model, data, budget, kept)
         broken = "Masked" in type(model).__name__
         return replace(trained, losses=(*trained.losses[:-1], float("nan"))) if broken else trained
