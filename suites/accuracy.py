@@ -266,7 +266,13 @@ class Training:
         )
         train_side, validation = self.sides
         self.bench.alive()
-        kept = Kept(shelf=self.shelf, budget=budget, loss=self.data.loss, data_sha256=self.data.source.sha256)
+        kept = Kept(
+            shelf=self.shelf,
+            budget=budget,
+            loss=self.data.loss,
+            data_sha256=self.data.source.sha256,
+            alive=self.bench.alive,
+        )
         self.framework.seed(self.step.seed)
         watch = AttentionWatch(blueprint=self.blueprint, inputs=validation.test_inputs)
         self.watches[learning_rate] = watch

@@ -162,12 +162,14 @@ def train(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The state of a training that is under way, for who goes on after a kill."""
+    """The state of a training that is under way, for who goes on after a kill. `alive` is told that it goes
+    forward: a training may take longer than a worker may be silent."""
 
     shelf: Shelf
     budget: Budget
     loss: Loss
     data_sha256: str
+    alive: Callable[[], None] = lambda: None
 
     @property
     def path(self) -> Path:
@@ -175,7 +177,8 @@ class Kept:
         return self.shelf.path / f"under-way-{self.budget.seed}-{self.budget.learning_rate:g}.safetensors"
 
     def keep(self, trainer: Trainer, losses: Sequence[float], norms: Sequence[np.ndarray]) -> None:
-        """Put the state on disk, in place of the one before."""
+        """Put the state on disk, in place of the one before, and tell that there is progress."""
+        self.alive()
         history = {LOSSES: np.array(losses), NORMS: np.stack(norms), DONE: self._mark()}
         self.shelf.write_arrays(self.path, {**trainer.state(), **history})
 

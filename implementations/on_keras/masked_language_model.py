@@ -65,7 +65,7 @@ def build_masked_lm(
     max_length: int,
     vocabulary: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     positions: str = "learned",
     normalisation: str = "pre",
     **settings: Any,

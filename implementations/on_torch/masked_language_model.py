@@ -65,7 +65,7 @@ def build_masked_lm(
     width: int,
     vocabulary: int,
     layers: int = 2,
-    expansion: float = 4,
+    expansion: float = 4.0,
     normalisation: str = "pre",
     **settings: Unpack[AttentionSettings],
 ) -> MaskedLanguageModel:

@@ -244,3 +244,18 @@ def test_no_name_becomes_a_path(name: str) -> None:
     safe = safe_name(name)
     assert "/" not in safe and not safe.startswith(".") and len(safe) < 60
     assert safe_name(name + "!") != safe
+
+
+def test_a_training_that_goes_forward_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "KEEP_SECONDS", -1.0)
+    data, plan, told = made_up_data(), blueprint("torch"), []
+    budget = Budget(steps=5, batch=7, learning_rate=0.01, seed=0)
+    kept = Kept(
+        shelf=Shelf(str(tmp_path), "made-up", "x"),
+        budget=budget,
+        loss=data.loss,
+        data_sha256="feed",
+        alive=lambda: told.append(True),
+    )
+    train(plan.framework, plan.build(), data, budget, kept)
+    assert len(told) == 5
