@@ -133,7 +133,9 @@ def test_own_texts_are_learnt_from_the_command_line_to_the_report(file: Path) ->
         "majority@sklearn",
         "tfidf_logistic_regression@sklearn",
     }
-    assert {m.subject for m in rows} == {"text"} and {m.status for m in rows} == {"ok"}
+    assert {m.subject for m in rows} == {"text"}
+    # Not every variant has attention that can be looked at.
+    assert {m.status for m in rows if m.metric not in ("attention_entropy", "largest_logit")} == {"ok"}
     for score in scores.values():
         assert score.details["data_sha256"] == digest(file.read_bytes())
         assert json.loads(score.details["classes"]) == ["down", "up"]
