@@ -116,13 +116,14 @@ class Attempt:
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """One arm's training on a step's task: at the first seed the whole grid, at the others the rate that was
-    chosen there."""
+    chosen there. `watching`: what its attention does on the way is looked at."""
 
     step: Step
     arm: Arm
     bench: Bench
     data: TaskData
     watches: dict[float, AttentionWatch] = field(default_factory=dict)
+    watching: bool = True
 
     def rows(self) -> Iterator[Measurement]:
         """Scores of the chosen model on the test examples, and what its training was like."""
@@ -274,9 +275,12 @@ class Training:
             alive=self.bench.alive,
         )
         self.framework.seed(self.step.seed)
+        model = self.first_model()
+        if not self.watching:
+            return train(self.framework, model, train_side, budget, kept)
         watch = AttentionWatch(blueprint=self.blueprint, inputs=validation.test_inputs)
         self.watches[learning_rate] = watch
-        return train(self.framework, self.first_model(), train_side, budget, kept, watch.look)
+        return train(self.framework, model, train_side, budget, kept, watch.look)
 
     def first_model(self) -> Model:
         """The model that training starts from."""

@@ -229,7 +229,13 @@ class Experiment:
         own = replace(self.arm, implementation=UNTOUCHED) if arm is None else arm
         step = replace(self.step, task=replace(self.task, name=f"{self.task.name}/{name}"))
         tuning = Tuning(
-            step=step, arm=own, bench=self.bench, data=self.data, start=self._start(arm), head=head
+            step=step,
+            arm=own,
+            bench=self.bench,
+            data=self.data,
+            start=self._start(arm),
+            head=head,
+            watching=False,
         )
         try:
             trained = tuning.best.trained

@@ -141,6 +141,18 @@ def masked_loss(
     return {"masked_loss": np.concatenate(found).astype(np.float64)}
 
 
+def loss_by_frequency(data: PretrainingData, masked: TaskData) -> float:
+    """The mean of `masked_loss` on the test side of `masked` for who knows nothing but how often each word
+    stands in the texts that are learnt from, each counted once more; in nats."""
+    rest, _ = without_validation(data)
+    texts = np.concatenate([rest.train_inputs[0].ravel(), data.unlabelled.ravel()])
+    counts = np.bincount(texts, minlength=data.words.mask)[data.words.first : data.words.mask] + 1.0
+    losses = np.log(counts.sum() / counts)
+    asked = masked.test_targets != NOT_SCORED
+    found = np.where(asked, losses[np.maximum(masked.test_targets - data.words.first, 0)], 0.0)
+    return float((found.sum(axis=1) / asked.sum(axis=1)).mean())
+
+
 def measured(step: Step, arm: Arm, bench: Bench) -> list[Measurement]:
     """All rows of one arm.
 
@@ -175,7 +187,8 @@ class Experiment:
         yield teller.row("accuracy", FROM_SCRATCH, from_scratch)
         yield teller.row("accuracy", "pretrained", pretrained)
         yield teller.row("accuracy_difference", "", difference(pretrained, from_scratch))
-        yield teller.row("masked_loss", "", loss)
+        by_frequency = loss_by_frequency(self.data, self.pretraining.data)
+        yield teller.row("masked_loss", "", loss, {"by_frequency": f"{by_frequency:.4g} nats"})
         for part, attempt in self.ended.items():
             told = {"conditions": NOT_A_TIMING, "learning_rate": f"{attempt.learning_rate:g}"}
             yield teller.row("training_seconds", part, [attempt.trained.seconds], told)
@@ -203,7 +216,9 @@ class Experiment:
     @cached_property
     def from_scratch(self) -> Training:
         """The task alone, with all steps."""
-        return Training(step=self._part(FROM_SCRATCH), arm=self.arm, bench=self.bench, data=self.data)
+        return Training(
+            step=self._part(FROM_SCRATCH), arm=self.arm, bench=self.bench, data=self.data, watching=False
+        )
 
     @cached_property
     def pretraining(self) -> Pretraining:
@@ -212,14 +227,28 @@ class Experiment:
         step = self._part(PRETRAINING, steps=self.pretraining_steps, metric="masked_loss", evaluator=score)
         train, validation = masked_sides(self.data, cast(Task, step.task), step.seed)
         step = replace(step, architecture=f"{step.package}.{MODEL}")
-        return Pretraining(step=step, arm=self.arm, bench=self.bench, data=train, validation=validation)
+        return Pretraining(
+            step=step,
+            arm=self.arm,
+            bench=self.bench,
+            data=train,
+            validation=validation,
+            watching=False,
+        )
 
     @cached_property
     def fine_tuning(self) -> FineTuning:
         """The task with the steps that are left, after a pretraining that came to its end."""
         encoder = self.pretraining.blueprint.export(self.ended[PRETRAINING].trained.model)
         step = self._part(FINE_TUNING, steps=self.task.steps - self.pretraining_steps)
-        return FineTuning(step=step, arm=self.arm, bench=self.bench, data=self.data, pretrained=encoder)
+        return FineTuning(
+            step=step,
+            arm=self.arm,
+            bench=self.bench,
+            data=self.data,
+            pretrained=encoder,
+            watching=False,
+        )
 
     def _part(self, name: str, **changes: Any) -> Step:
         """The step with a task of its own name, under which its learning rate is kept."""

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from bench.measuring import Bench
-from bench.schema import Arm, Job, Measurement, Step, Task
+from bench.schema import Arm, Claims, Job, Measurement, Step, Task
 from suites import accuracy, pretraining
 from suites.framework import NOT_SCORED, open_framework
 from suites.masking import Words
 from suites.models import Blueprint
-from suites.pretraining import FineTuning, masked_loss, masked_sides, moved
+from suites.pretraining import FineTuning, loss_by_frequency, masked_loss, masked_sides, moved
 from suites.tasks.data import DataMissing, Source, TaskData
 from suites.tasks.pretraining import PretrainingData
 from suites.training import Budget, train
@@ -85,7 +85,10 @@ def made_up_step(
 ) -> Step:
     package = f"implementations.on_{framework}"
     arm = Arm(
-        implementation=f"softmax@{framework}", role="candidate", target=target or f"{package}.softmax:attend"
+        implementation=f"softmax@{framework}",
+        role="candidate",
+        target=target or f"{package}.softmax:attend",
+        claims=Claims(definition="implementations.definitions.softmax:layer"),
     )
     fields: dict[str, object] = {
         "name": "made-up",
@@ -179,7 +182,7 @@ def test_either_side_has_the_same_number_of_steps_of_the_same_size(
 ) -> None:
     seen: list[tuple[str, tuple[int, ...]]] = []
 
-    def watched(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
+    def watched(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
         trained = train(framework, model, data, budget, kept)
         tokens = (len(trained.losses), budget.batch, data.train_inputs[0].shape[1])
         seen.append((type(trained.model).__name__, tokens))
@@ -202,7 +205,7 @@ def test_either_side_has_the_same_number_of_steps_of_the_same_size(
 
 
 def test_unequal_compute_is_an_error_and_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
+    def short(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
         fewer = max(1, budget.steps - 1) if "Masked" in type(model).__name__ else budget.steps
         return train(framework, model, data, replace(budget, steps=fewer), kept)
 
@@ -265,7 +268,7 @@ def test_later_seeds_train_at_the_rates_that_were_chosen(tmp_path: Path) -> None
 def test_a_training_that_diverges_costs_its_own_rows_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverging(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
+    def diverging(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
         trained = train(framework, model, data, budget, kept)
         broken = "Masked" in type(model).__name__
         return replace(trained, losses=(*trained.losses[:-1], float("nan"))) if broken else trained
@@ -311,6 +314,28 @@ def test_learning_masked_words_lowers_their_loss_on_texts_that_were_not_read(fra
     assert before == pytest.approx(np.log(VOCABULARY), abs=0.4)
     train(language.framework, model, train_side, Budget(steps=150, batch=16, learning_rate=0.01, seed=0))
     assert loss() < 0.7 * before
+
+
+def test_the_loss_by_frequency_is_that_of_counting_words() -> None:
+    data = made_up()
+    # One word nine times as often as a second, and no other: but for the one more, log(10 / 9) and log(10).
+    tokens = np.full((400, TIME), 2)
+    tokens[::10] = 3
+    skewed = replace(
+        data,
+        train_inputs=(tokens, tokens != 0),
+        train_targets=np.zeros(400, dtype=np.int64),
+        unlabelled=tokens,
+        test_inputs=(tokens[:10], tokens[:10] != 0),
+        test_targets=np.zeros(10, dtype=np.int64),
+    )
+    masked, _ = masked_sides(skewed, made_up_step().task, 0)  # type: ignore[arg-type]
+    expected = 0.9 * np.log(10 / 9) + 0.1 * np.log(10)
+    assert loss_by_frequency(skewed, masked) == pytest.approx(expected, abs=0.02)
+    rare = replace(
+        masked, test_targets=np.full((10, 1), 3), test_inputs=tuple(a[:10] for a in masked.test_inputs)
+    )
+    assert loss_by_frequency(skewed, rare) == pytest.approx(np.log(10), abs=0.02)
 
 
 @pytest.mark.parametrize("framework", BOTH)
