@@ -6,11 +6,10 @@ A pair that cannot be measured is kept as a row that says why.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from bench.candidates import (
-    FRAMEWORK_EXTRAS,
     REFERENCE,
     Candidate,
     candidates,
@@ -19,6 +18,7 @@ from bench.candidates import (
     refusal,
     what_to_install,
 )
+from bench.jobs import LONG, MORE, SHORT, START_SECONDS, WHOLE, JobMaker, Site, order, work_label
 from bench.measuring import failure
 from bench.own_data import given
 from bench.profiles import PROFILES
@@ -39,25 +39,11 @@ from bench.schema import (
 )
 from bench.shaping import BARE, asked_for, shaped
 
-SHORT_LENGTH = 1024
-SHORT, LONG, WHOLE = "short layers", "long layers and models", "whole trainings"
 WORK_LABELS = (SHORT, LONG, WHOLE)
-MORE = "more launches"
 FEW_LAUNCHES = 3
 WHOLE_TRAININGS = 2
-START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
-MEMORY_SHARE = 0.85
 TRAINING_SECONDS = 8.0
 ATTACK_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """What the plan needs to know of the place it will run in."""
-
-    run: str
-    environment_id: str
-    memory_bytes: int
 
 
 class Planner:
@@ -66,7 +52,7 @@ class Planner:
     def __init__(self, request: Request, registry: Registry, site: Site) -> None:
         self.request = request
         self.registry = registry
-        self.site = site
+        self.make = JobMaker(request, registry, site)
         self.profile: Profile = PROFILES[request.profile]
         self.candidates = candidates(request, registry)
         self.controls: list[Candidate] = []
@@ -79,7 +65,7 @@ class Planner:
             taken = [candidate.name for candidate in self.candidates]
             self.controls = controls(self.request, self.registry, taken)
         jobs = [job for suite in asked for job in self._suite(suite)]
-        return Plan(jobs=tuple(sorted(jobs, key=_order)), refusals=tuple(self.refusals))
+        return Plan(jobs=tuple(sorted(jobs, key=order)), refusals=tuple(self.refusals))
 
     def _asked(self) -> list[Suite]:
         """The suites that were named or are meant, and those that they stand on."""
@@ -144,7 +130,7 @@ class Planner:
         return [*self.candidates, *(self.controls if learns else ())]
 
     def _refuse(self, suite: Suite, step: Step, arm: Arm, reason: str, *, failed: bool = False) -> None:
-        job = self._job(suite, arm.implementation.rpartition("@")[2], 0, "", ())
+        job = self.make.job(suite, arm.implementation.rpartition("@")[2], 0, "", ())
         status: Status = "failed" if failed else "unsupported"
         if not any(
             m.implementation == arm.implementation and m.subject == step.subject and m.suite == suite.name
@@ -155,80 +141,16 @@ class Planner:
     def _refuse_all(self, suite: Suite, reason: str) -> None:
         works: list[Workload | Task] = [*self._workloads(suite), *self._tasks(suite)]
         for work in works:
-            step = self._step(work)
+            step = self.make.step(work)
             for candidate in self._candidates(suite):
                 arm = Arm(implementation=candidate.name, role="candidate", target="")
                 self._refuse(suite, step, arm, reason)
-
-    def _step(
-        self, work: Workload | Task | None, *, subject: str = "", seed: int | None = None, key: str = ""
-    ) -> Step:
-        name = subject or (work.name if work else "")
-        return Step(
-            key=key or name,
-            subject=name,
-            arms=(),
-            workload=work if isinstance(work, Workload) else None,
-            task=work if isinstance(work, Task) else None,
-            seed=self.request.seed if seed is None else seed,
-            seconds=self.profile.seconds,
-            call_limit=self.profile.call_limit,
-            examples=self.profile.attacked_examples,
-        )
-
-    def _built(self, step: Step, framework: str) -> Step:
-        work = step.workload or step.task
-        if work is None or work.architecture not in self.registry.architectures:
-            return step
-        row = self.registry.architectures[work.architecture]
-        return replace(
-            step,
-            architecture=row.targets.get(framework, ""),
-            package=row.packages.get(framework, ""),
-            torch_architecture=row.targets.get("torch", ""),
-            torch_package=row.packages.get("torch", ""),
-        )
-
-    def _job(
-        self, suite: Suite, framework: str, launch: int, stage: str, steps: tuple[Step, ...], label: str = ""
-    ) -> Job:
-        opener = suite.opener if framework in FRAMEWORK_EXTRAS else ""
-        side_by_side = 1 if suite.exclusive else self.request.jobs
-        arms = sum(len(step.arms) for step in steps)
-        return Job(
-            id="/".join(part for part in (suite.name, framework, label, str(launch)) if part),
-            run=self.site.run,
-            suite=suite.name,
-            target=suite.target,
-            framework=framework,
-            launch=launch,
-            steps=steps,
-            environment_id=self.site.environment_id,
-            device=self.request.device,
-            # Trainings and certificates share the cores; memory is that of work on all of them.
-            threads=max(
-                1,
-                self.request.threads
-                // (self.request.jobs if suite.tasks or suite.admits or suite.trained_by else 1),
-            ),
-            time_limit=self.profile.time_limit,
-            memory_limit=int(self.site.memory_bytes * MEMORY_SHARE / side_by_side),
-            exclusive=suite.exclusive,
-            metric=suite.metrics[0].name,
-            unit=suite.metrics[0].unit,
-            stage=stage,
-            opener=opener,
-            bars=suite.admits,
-            expected_seconds=START_SECONDS.get(framework, 4.0) + 2.5 * self.profile.seconds * arms,
-            environment=suite.environment,
-            trained=bool(suite.trained_by),
-        )
 
     def _interleaved(self, suite: Suite) -> Iterator[Job]:
         """One job a framework, launch and kind of work: all arms in one process."""
         groups: dict[str, list[Workload]] = {label: [] for label in WORK_LABELS}
         for workload in sorted(self._workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase)):
-            groups[_work_label(workload)].append(workload)
+            groups[work_label(workload)].append(workload)
         for label, workloads in groups.items():
             launches = WHOLE_TRAININGS if label == WHOLE else self.profile.launches
             yield from self._launches(suite, workloads, label, range(launches))
@@ -240,30 +162,32 @@ class Planner:
             for framework in frameworks(self.request):
                 steps = [self._yardstick(framework, launch)]
                 for workload in workloads:
-                    step = self._built(self._step(workload, seed=self.request.seed + launch), framework)
+                    step = self.make.built(
+                        self.make.step(workload, seed=self.request.seed + launch), framework
+                    )
                     control = self._controlled(workload)
                     arms = tuple(self._arms(suite, step, framework, control=control))
                     if arms:
                         steps.append(replace(step, arms=arms))
                 if len(steps) > 1:
                     stage = f"{suite.title}, {label if launch < self._first_launches() else MORE}"
-                    yield self._job(suite, framework, launch, stage, tuple(steps), label)
+                    yield self.make.job(suite, framework, launch, stage, tuple(steps), label)
 
     def _yardstick(self, framework: str, launch: int) -> Step:
         arm = Arm(implementation=f"matrix_product@{framework}", role="yardstick", target="")
         return replace(
-            self._step(None, subject="matrix_product", seed=self.request.seed + launch), arms=(arm,)
+            self.make.step(None, subject="matrix_product", seed=self.request.seed + launch), arms=(arm,)
         )
 
     def _alone(self, suite: Suite) -> Iterator[Job]:
         """One job an implementation, workload and repeat: a process to itself."""
         for repeat in range(1 if suite.admits else self.profile.repeats):
             for work in self._workloads(suite):
-                blank = self._step(work)
+                blank = self.make.step(work)
                 for arm in self._arms(suite, blank, None, control=False):
                     framework = arm.implementation.rpartition("@")[2]
-                    step = replace(self._built(blank, framework), arms=(arm,))
-                    yield self._job(
+                    step = replace(self.make.built(blank, framework), arms=(arm,))
+                    yield self.make.job(
                         suite, framework, repeat, suite.title, (step,), f"{arm.implementation}/{step.key}"
                     )
 
@@ -284,7 +208,7 @@ class Planner:
         tasks = self._tasks(suite)
         baselines = tuple(self._baseline(task) for task in tasks if task.baselines)
         if baselines:
-            yield self._job(
+            yield self.make.job(
                 suite, "", 0, f"{suite.title}, seed 1 of {self.profile.seeds}", baselines, "baselines"
             )
         for (implementation, index), steps in self._by_seed(suite, tasks, self.profile.seeds).items():
@@ -307,13 +231,15 @@ class Planner:
         """The steps of each implementation and number of a seed, one a task."""
         found: dict[tuple[str, int], list[Step]] = {}
         for task in tasks:
-            arms = list(self._arms(suite, self._step(task), None, control=False))
+            arms = list(self._arms(suite, self.make.step(task), None, control=False))
             for arm in arms:
                 reference = next(
                     (a for a in arms if a.role == "reference" and _framework(a) == _framework(arm)), None
                 )
                 for index in range(seeds):
-                    step = self._built(self._step(task, seed=self.request.seed + index), _framework(arm))
+                    step = self.make.built(
+                        self.make.step(task, seed=self.request.seed + index), _framework(arm)
+                    )
                     step = replace(step, arms=(arm,), reference=reference)
                     found.setdefault((arm.implementation, index), []).append(step)
         return found
@@ -323,7 +249,7 @@ class Planner:
     ) -> Job:
         stage = f"{suite.title}, seed {index + 1} of {self.profile.seeds}"
         framework = implementation.rpartition("@")[2]
-        job = self._job(suite, framework, index, stage, tuple(steps), implementation)
+        job = self.make.job(suite, framework, index, stage, tuple(steps), implementation)
         return replace(job, expected_seconds=START_SECONDS[framework] + seconds)
 
     def _baseline(self, task: Task) -> Step:
@@ -331,34 +257,11 @@ class Planner:
             Arm(implementation=name, role="baseline", target=target)
             for name, target in task.baselines.items()
         )
-        return replace(self._step(task), arms=arms)
-
-
-def _work_label(workload: Workload) -> str:
-    """Which of the launches a workload belongs to: what is cheap and telling is measured first."""
-    if workload.phase == "training_run":
-        return WHOLE
-    return SHORT if workload.architecture == BARE and workload.key_length <= SHORT_LENGTH else LONG
+        return replace(self.make.step(task), arms=arms)
 
 
 def _framework(arm: Arm) -> str:
     return arm.implementation.rpartition("@")[2]
-
-
-def _order(job: Job) -> tuple[int, int, str, str]:
-    """Certificates, then what is cheap and telling: short lengths, memory, long lengths, trainings seed
-    by seed, and last the launches that sharpen what already stands."""
-    if job.bars:
-        return (0, 0, "", "")
-    long = f"/{LONG}/" in job.id
-    if job.steps and job.steps[-1].task is not None:
-        # What works on trained weights comes right after the trainings of its seed.
-        return (4, job.launch, "trained" if job.trained else "", "")
-    if any(step.workload and step.workload.phase == "training_run" for step in job.steps):
-        return (6, job.launch, "", "")
-    if "matrix_product" in {step.subject for step in job.steps}:
-        return (5, job.launch, "", "") if job.stage.endswith(MORE) else (3 if long else 1, job.launch, "", "")
-    return (2, job.launch, "", "")
 
 
 def make_plan(request: Request, registry: Registry, site: Site) -> Plan:

@@ -19,9 +19,10 @@ from typing import Any, Protocol
 from bench import wire
 from bench.candidates import REFERENCE
 from bench.environment import capture, differences, memory_available
+from bench.jobs import Site
 from bench.launch import Launcher
 from bench.measuring import now
-from bench.plan import Site, make_plan
+from bench.plan import make_plan
 from bench.profiles import PROFILES
 from bench.registry import registry
 from bench.run import Runner, StoppedError, Watcher

@@ -1,6 +1,6 @@
 """What decided, in the eyes of occlusion and of attention rollout, and whether that may be believed.
 
-Rows come from the suite `explanations`: one value a test example, drawn examples as JSON text in the
+Rows come from the suite `interpretability`: one value a test example, drawn examples as JSON text in the
 details of `aopc_comprehensiveness`. A figure that its own test put in doubt stands as `inconclusive`.
 """
 
@@ -20,7 +20,7 @@ from reports.evidence import Evidence
 from reports.failures import summary
 from reports.shading import Panel, patches, words
 
-SUITE, TITLE = "explanations", "What decided, and whether to believe it"
+SUITE, TITLE = "interpretability", "What decided, and whether to believe it"
 CARRIER = "aopc_comprehensiveness"
 METRICS = {
     "naopc": "normalised AOPC",

@@ -13,8 +13,8 @@ import numpy as np
 from bench.schema import Arm, Measurement, Step, Task
 from suites.attacks.campaign import found_against
 from suites.attacks.text_subject import text_subject
+from suites.learning.victims import open_victim
 from suites.robustness import Teller
-from suites.victims import open_victim
 
 if TYPE_CHECKING:
     from bench.measuring import Bench

@@ -117,9 +117,9 @@ ATTACK_TRANSFER = Suite(
     opener=OPENER,
 )
 
-EXPLANATIONS = Suite(
-    name="explanations",
-    title="Explanations",
+INTERPRETABILITY = Suite(
+    name="interpretability",
+    title="Interpretability",
     metrics=(
         _score("naopc", "normalised AOPC of occlusion", "index"),
         _score("aopc_comprehensiveness", "comprehensiveness of occlusion", "probability", ranks=False),
@@ -176,4 +176,4 @@ TRANSFER = Suite(
     environment={"USE_TF": "0", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
 )
 
-LEARNING = (ACCURACY, ROBUSTNESS, ATTACK_TRANSFER, EXPLANATIONS, TRANSFER)
+LEARNING = (ACCURACY, ROBUSTNESS, ATTACK_TRANSFER, INTERPRETABILITY, TRANSFER)

@@ -1,4 +1,4 @@
-"""The explanations suite: which tokens and patches decided, how faithful that answer is, and whether it
+"""The interpretability suite: which tokens and patches decided, how faithful that answer is, and whether it
 speaks of the model at all.
 
 Works on the models that the accuracy suite trained. Every metric of occlusion is there for every variant;
@@ -23,8 +23,8 @@ from suites.explanations.rows import open_attention
 from suites.explanations.shown import shown
 from suites.explanations.study import Budget, Study, study
 from suites.explanations.written_out import WrittenOut
+from suites.learning.victims import open_victim
 from suites.tasks.data import DataMissing, TaskData
-from suites.victims import open_victim
 
 if TYPE_CHECKING:
     from bench.measuring import Bench
@@ -52,7 +52,7 @@ ABSENT = {
 def measure(step: Step, bench: Bench) -> list[Measurement]:
     """All metrics of every arm on ``step.task`` at ``step.seed``."""
     if step.task is None:
-        raise ValueError(f"the explanations suite measures tasks; step {step.key!r} has none")
+        raise ValueError(f"the interpretability suite measures tasks; step {step.key!r} has none")
     rows: list[Measurement] = []
     for arm in step.arms:
         measured, failed = bench.attempt(step, arm, partial(_measured, step, arm, bench))

@@ -19,8 +19,10 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 
-from suites.framework import NOT_SCORED, PLAINLY, Batch, Execution, Loss, Model, Trainer
+from suites.framework import PLAINLY, Batch, Execution, Loss, Model, Trainer
 from suites.keras_gradients import gradients_of, names_of
+from suites.on_keras_loops import PositionalInputs, require_plain, train_on_batch
+from suites.on_keras_losses import loss_of
 from suites.on_keras_training import KerasTrainer
 
 DTYPES = ("float32", "bfloat16", "float64")
@@ -98,7 +100,7 @@ class Keras:
 
     def _predictor(self, model: Model, execution: Execution) -> Callable[..., Any]:
         if self._tensorflow is None:
-            _require_plain(execution)
+            require_plain(execution)
             predict_on_batch: Callable[..., Any] = PositionalInputs(model).predict_on_batch
             return predict_on_batch
 
@@ -152,11 +154,11 @@ class Keras:
         In pure bfloat16 that is the same work but no learning: Keras computes Adam's bias correction in
         the weights' dtype, where 0.999 is 1 and the step therefore 0. Train in float32.
         """
-        measure = _loss(loss)
+        measure = loss_of(loss)
         optimiser = keras.optimizers.Adam(learning_rate)
         if self._tensorflow is None:
-            _require_plain(execution)
-            return _train_on_batch(model, measure, optimiser)
+            require_plain(execution)
+            return train_on_batch(model, measure, optimiser)
         tape_of = self._tensorflow.GradientTape
 
         def step(inputs: Batch, target: Any) -> Any:
@@ -177,7 +179,7 @@ class Keras:
         tensorflow = self._require_tensorflow("trainings that are watched")
         return KerasTrainer(
             model,
-            _loss(loss),
+            loss_of(loss),
             learning_rate,
             tape=tensorflow.GradientTape,
             compiled=self._compiled,
@@ -264,34 +266,6 @@ class Keras:
         return lambda: product(left, right), 2 * size**3
 
 
-def _require_plain(execution: Execution) -> None:
-    if execution.compiled:
-        raise NotImplementedError("jit_compile is measured on Keras's TensorFlow backend only")
-
-
-class PositionalInputs(keras.Model):  # type: ignore[misc]  # Keras ships no types.
-    """Hands one tuple of inputs on as positional arguments: Keras's own loops pass a single structure."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-
-    def call(self, inputs: Batch, training: bool = False) -> Any:
-        return self.model(*inputs, training=training)
-
-
-def _train_on_batch(
-    model: Model, measure: Callable[[Any, Any], Any], optimiser: Any
-) -> Callable[[Batch, Any], Any]:
-    wrapper = PositionalInputs(model)
-    wrapper.compile(optimizer=optimiser, loss=measure)
-
-    def step(inputs: Batch, target: Any) -> Any:
-        return np.asarray(wrapper.train_on_batch(inputs, target))
-
-    return step
-
-
 def _limit_threads(tensorflow: Any, threads: int) -> None:
     threading = tensorflow.config.threading
     wanted = (
@@ -333,30 +307,3 @@ def _tensor(value: np.ndarray, floating: str) -> Any:
     if np.issubdtype(value.dtype, np.floating):
         return keras.ops.cast(keras.ops.convert_to_tensor(value), floating)
     raise ValueError(f"Keras takes arrays of floats, integers or booleans, got {value.dtype}")
-
-
-def _loss(name: str) -> Callable[[Any, Any], Any]:
-    # Written on keras.ops, because Keras's loss objects cast float64 down to float32.
-    if name == "mean_squared_error":
-        # Under a mixed policy the output is narrower than the target.
-        return lambda target, output: keras.ops.mean(
-            keras.ops.square(keras.ops.cast(output, target.dtype) - target)
-        )
-    if name == "cross_entropy":
-        return _cross_entropy
-    raise ValueError(f"loss must be 'mean_squared_error' or 'cross_entropy', got {name!r}")
-
-
-def _cross_entropy(target: Any, output: Any) -> Any:
-    """The mean over scored targets, 0 without any: `[batch, classes]` or `[batch, time, vocabulary]`."""
-    scored = keras.ops.not_equal(target, NOT_SCORED)
-    # A class below 0 is an error to some backends and NaN to others, so that one stands in for it.
-    losses = keras.ops.sparse_categorical_crossentropy(
-        keras.ops.where(scored, target, 0), output, from_logits=True
-    )
-    count = keras.ops.maximum(keras.ops.sum(keras.ops.cast(scored, "int32")), 1)
-    # Keras takes means, not sums, of bfloat16 in float32: the mean over all, times how much smaller the
-    # number of scored ones is.
-    wide = keras.backend.result_type(losses.dtype, "float32")
-    factor = keras.ops.cast(keras.ops.size(target), wide) / keras.ops.cast(count, wide)
-    return keras.ops.mean(keras.ops.where(scored, losses, 0)) * keras.ops.cast(factor, losses.dtype)

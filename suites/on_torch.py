@@ -14,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from suites.framework import NOT_SCORED, PLAINLY, Batch, Execution, Loss, Model, Trainer
+from suites.framework import PLAINLY, Batch, Execution, Loss, Model, Trainer
+from suites.on_torch_losses import loss_of
 from suites.on_torch_training import TorchTrainer
 
 Shape = Sequence[int]
@@ -150,7 +151,7 @@ class Torch:
         self, model: Model, loss: Loss, learning_rate: float, execution: Execution = PLAINLY
     ) -> Callable[[Batch, Any], Any]:
         """A call that makes one Adam update at torch's own defaults, but for Keras's epsilon."""
-        measure = _loss(loss)
+        measure = loss_of(loss)
         optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, eps=ADAM_EPSILON)
         run, context = self._run(model, execution)
 
@@ -169,7 +170,7 @@ class Torch:
 
     def trainer(self, model: Model, loss: Loss, learning_rate: float) -> Trainer:
         """The model in training with the updates of `train_step`."""
-        return TorchTrainer(model, _loss(loss), learning_rate, ADAM_EPSILON)
+        return TorchTrainer(model, loss_of(loss), learning_rate, ADAM_EPSILON)
 
     def inference(self, function: Callable[..., Any]) -> Callable[[Batch], Any]:
         """A call of the function under `inference_mode`."""
@@ -292,22 +293,3 @@ def _dtype(name: str) -> torch.dtype:
     if name not in DTYPES:
         raise ValueError(f"torch is measured in {', '.join(DTYPES)}, got dtype {name!r}")
     return DTYPES[name]
-
-
-def _loss(name: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    if name == "mean_squared_error":
-        return torch.nn.functional.mse_loss
-    if name == "cross_entropy":
-        return _cross_entropy
-    raise ValueError(f"loss must be 'mean_squared_error' or 'cross_entropy', got {name!r}")
-
-
-def _cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The mean over scored targets, 0 without any: `[batch, classes]` or `[batch, time, vocabulary]`."""
-    losses = torch.nn.functional.cross_entropy(
-        logits.flatten(0, -2), target.flatten(), ignore_index=NOT_SCORED, reduction="none"
-    )
-    # torch's own mean over no target is NaN, and so are its gradients; a sum in bfloat16 stands still.
-    wide = torch.promote_types(losses.dtype, torch.float32)
-    mean = losses.sum(dtype=wide) / (target != NOT_SCORED).sum().clamp(min=1)
-    return mean.to(losses.dtype)

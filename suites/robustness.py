@@ -19,8 +19,8 @@ from bench.schema import Arm, Measurement, Step, Task
 from suites.attacks.campaign import Campaign
 from suites.attacks.gates import inconclusive
 from suites.attacks.outcome import Attacked
+from suites.learning.victims import TrainedVictim, open_victim
 from suites.tasks.data import DataMissing, TaskData
-from suites.victims import TrainedVictim, open_victim
 
 if TYPE_CHECKING:
     from bench.measuring import Bench

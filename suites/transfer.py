@@ -1,8 +1,9 @@
 """The transfer suite: what a variant makes of knowledge that was learnt elsewhere.
 
-Two experiments, which a task names in its setting ``experiment``: ``pretraining`` (`suites.pretraining`), for
-the same compute masked words and then a task or the task alone, and ``drop_in`` (`suites.dropin`), an encoder
-that was pretrained with softmax attention and gets another in its place.
+Two experiments, which a task names in its setting ``experiment``: ``pretraining``
+(`suites.transferring.pretraining`), for the same compute masked words and then a task or the task alone, and
+``drop_in`` (`suites.transferring.dropin`), an encoder that was pretrained with softmax attention and gets
+another in its place.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from bench.loading import load
 from bench.schema import Arm, Measurement, Step, Task
 from suites.tasks.data import DataMissing
-from suites.transfer_rows import NoScore, Teller
+from suites.transferring.rows import NoScore, Teller
 
 if TYPE_CHECKING:
     from bench.measuring import Bench
 
 Experiment: TypeAlias = "Callable[[Step, Arm, Bench], list[Measurement]]"
-EXPERIMENTS = {"pretraining": "suites.pretraining:measured", "drop_in": "suites.dropin:measured"}
+EXPERIMENTS = {
+    "pretraining": "suites.transferring.pretraining:measured",
+    "drop_in": "suites.transferring.dropin:measured",
+}
 
 
 def measure(step: Step, bench: Bench) -> list[Measurement]:

@@ -10,7 +10,7 @@ import numpy as np
 from bench import wire
 from suites.attacks.gates import Gate
 from suites.attacks.outcome import Attacked
-from suites.checkpoints import Shelf
+from suites.learning.checkpoints import Shelf
 
 Figure = tuple[str, str]
 """A metric, and what stands after the task in its subject (empty for the task itself)."""

@@ -14,10 +14,11 @@ from bench.schema import Task
 from suites.attacks import out_of_distribution as elsewhere
 from suites.attacks.calibration import figures_of
 from suites.attacks.campaign import Campaign, Figure
-from suites.attacks.gates import gates, victim_facts
+from suites.attacks.gates import gates
 from suites.attacks.image_attacks import all_corruptions, bounded_attacks
 from suites.attacks.image_search import images_of
 from suites.attacks.victim import Victim
+from suites.attacks.victim_facts import victim_facts
 from suites.tasks.data import DataMissing, TaskData
 from suites.tasks.patches import PatchLayout
 

@@ -16,7 +16,7 @@ from suites.attacks import embedding_attack
 from suites.attacks.calibration import figures_of
 from suites.attacks.campaign import Adversarial, Campaign, Figure
 from suites.attacks.expectation import expectation
-from suites.attacks.gates import Gate, gates, victim_facts
+from suites.attacks.gates import Gate, gates
 from suites.attacks.outcome import Attacked
 from suites.attacks.random_edits import control
 from suites.attacks.recipes import RECIPES, UNSUPPORTED
@@ -26,6 +26,7 @@ from suites.attacks.text_subject import TextSubject, text_subject
 from suites.attacks.textattack_home import AttackUnsupported
 from suites.attacks.texts import AttackedTexts
 from suites.attacks.victim import Victim
+from suites.attacks.victim_facts import victim_facts
 from suites.tasks.data import TaskData
 
 # A smoke run shows that an attack runs, not what it can do.

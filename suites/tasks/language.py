@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.schema import Task
 from suites.framework import NOT_SCORED, Framework, Model
-from suites.scoring import NotFiniteError, outputs_of
+from suites.learning.scoring import NotFiniteError, outputs_of
 from suites.tasks.data import TaskData
 from suites.tasks.segments import byte_counts
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.schema import Task
 from suites.framework import NOT_SCORED, Framework, Model
-from suites.scoring import NotFiniteError, outputs_of
+from suites.learning.scoring import NotFiniteError, outputs_of
 from suites.tasks import generated
 from suites.tasks.data import TaskData
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.schema import Option, Task
-from suites.masking import Words
 from suites.tasks.data import (
     DataMissing,
     TaskData,
@@ -45,6 +44,7 @@ from suites.tasks.texts import (
     encode,
     tokens,
 )
+from suites.transferring.masking import Words
 
 OWN_SETTINGS = frozenset({"vocabulary_size", "unlabelled_reviews", "pretraining_steps", "experiment"})
 # What a stretch of a review needs to be worth a place in a batch.

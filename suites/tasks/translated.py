@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.schema import Task
 from suites.framework import Framework, Model
-from suites.scoring import outputs_of
+from suites.learning.scoring import outputs_of
 from suites.tasks.beam_search import Marks, NextLogits, beam_search
 from suites.tasks.data import DataMissing, TaskData, count_setting
 from suites.tasks.installed import REMEDY

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bench.measuring import Bench
 from bench.schema import Arm, Job, Measurement, Option, Role, Step, Task
 from suites.accuracy import measure
+from suites.learning.training import batches
 from suites.tasks.data import DataMissing, Source, TaskData
-from suites.training import batches
 
 TRAIN, TEST, TIME, PATCH, CLASSES = 97, 23, 7, 5, 3
 

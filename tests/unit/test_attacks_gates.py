@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from suites.attacks.gates import VictimFacts, gates, inconclusive
+from suites.attacks.gates import gates, inconclusive
 from suites.attacks.outcome import Attacked
+from suites.attacks.victim_facts import VictimFacts
 
 N = 100
 RIGHT = np.arange(N) < 90

@@ -13,7 +13,7 @@ import planted
 import pytest
 
 from suites.attacks import lexicon as wordnet
-from suites.attacks.gates import gates, inconclusive, victim_facts
+from suites.attacks.gates import gates, inconclusive
 from suites.attacks.random_edits import control, edit_characters, matched_share, random_edits
 from suites.attacks.recipes import RECIPES, UNSUPPORTED
 from suites.attacks.replacements import Replacements
@@ -21,6 +21,7 @@ from suites.attacks.text_attacks import attack_texts
 from suites.attacks.text_subject import TextSubject
 from suites.attacks.textattack_home import STOPWORDS, AttackUnsupported, stopwords
 from suites.attacks.texts import AttackedTexts
+from suites.attacks.victim_facts import victim_facts
 
 SUBJECT = planted.reviews(30)
 BUDGETS = (4, 13, 200)

@@ -5,7 +5,8 @@ import planted
 import pytest
 
 from suites.attacks.embedding_attack import SIZES, Tokens, embedded_tokens, pgd, random_step, spsa
-from suites.attacks.gates import gates, inconclusive, victim_facts
+from suites.attacks.gates import gates, inconclusive
+from suites.attacks.victim_facts import victim_facts
 
 SUBJECT = planted.reviews(60)
 INPUTS = SUBJECT.encode(SUBJECT.texts)

@@ -7,11 +7,11 @@ import pytest
 
 from bench.registry import registry
 from bench.schema import Arm, Step, Task
-from suites.attention_watch import AttentionWatch
 from suites.framework import open_framework
-from suites.models import Blueprint
+from suites.learning.attention_watch import AttentionWatch
+from suites.learning.models import Blueprint
+from suites.learning.training import Budget, train
 from suites.tasks.data import Source, TaskData
-from suites.training import Budget, train
 
 TIME, PATCH, CLASSES, LAYERS = 6, 4, 3, 2
 

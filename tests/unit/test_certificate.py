@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.jobs import Site
 from bench.measuring import Bench
-from bench.plan import Site, make_plan
+from bench.plan import make_plan
 from bench.registry import registry
 from bench.schema import Arm, Claims, Job, Measurement, Request, Step
 from suites.certificate import PROPERTIES, measure

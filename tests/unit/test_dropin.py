@@ -19,14 +19,14 @@ from bench.schema import Arm, Claims, Job, Measurement, Option, Step, Task
 from implementations.catalog import VARIANTS
 from implementations.on_torch import sdpa
 from implementations.on_torch.layer import build_layer
-from suites import dropin
+from suites.learning.scoring import NotFiniteError
 from suites.on_torch_dropin import NAME, exchange, open_classifier, require_drivable
-from suites.probe import fit_head
-from suites.scoring import NotFiniteError
 from suites.tasks import pretrained_encoder
 from suites.tasks.data import DataMissing, Source, TaskData
 from suites.tasks.pretrained_encoder import Encoder
 from suites.transfer import measure
+from suites.transferring import dropin
+from suites.transferring.probe import fit_head
 
 WIDTH, HEADS, LAYERS, TIME, VOCABULARY = 30, 5, 3, 13, 37
 TRAIN, TEST = 61, 17

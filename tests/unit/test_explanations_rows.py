@@ -309,8 +309,9 @@ def measured(target: str, name: str = "softmax", definition: str = "") -> dict[s
     task = replace(SENTIMENT, name="bright", width=12, heads=2, max_length=SIDE * SIDE, variant_options={})
     step = Step(key="bright", arms=(arm,), task=task, subject="bright", examples=100)
     job = Job(
-        id="explanations/bright", run="run", suite="explanations", target="suites.interpretability:measure",
-        framework="torch", launch=0, steps=(step,), environment_id="here", device="cpu", threads=1,
+        id="interpretability/bright", run="run", suite="interpretability",
+        target="suites.interpretability:measure", framework="torch", launch=0, steps=(step,),
+        environment_id="here", device="cpu", threads=1,
         time_limit=60.0, memory_limit=2**34, exclusive=False, metric="naopc", unit="index",
         opener="suites.framework:open_framework",
     )  # fmt: skip

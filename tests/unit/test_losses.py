@@ -11,7 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 
-from suites import on_keras, on_torch
+from suites import on_keras_losses, on_torch_losses
 from suites.framework import NOT_SCORED
 
 BATCH, TIME, CLASSES = 5, 7, 11
@@ -38,12 +38,14 @@ def worked_out(logits: np.ndarray, targets: np.ndarray) -> float:
 
 
 def on_torch_loss(logits: np.ndarray, targets: np.ndarray, dtype: torch.dtype = torch.float64) -> Any:
-    return on_torch._loss("cross_entropy")(torch.tensor(logits, dtype=dtype), torch.tensor(targets))
+    return on_torch_losses.loss_of("cross_entropy")(torch.tensor(logits, dtype=dtype), torch.tensor(targets))
 
 
 def on_keras_loss(logits: np.ndarray, targets: np.ndarray, dtype: str = "float64") -> Any:
     converted = keras.ops.cast(keras.ops.convert_to_tensor(logits), dtype)
-    return on_keras._loss("cross_entropy")(keras.ops.convert_to_tensor(targets, dtype="int32"), converted)
+    return on_keras_losses.loss_of("cross_entropy")(
+        keras.ops.convert_to_tensor(targets, dtype="int32"), converted
+    )
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.0])
@@ -58,7 +60,7 @@ def test_the_loss_is_the_mean_over_scored_targets_on_both_frameworks(share: floa
 def test_a_batch_without_a_scored_target_has_a_loss_of_zero_and_no_gradient() -> None:
     logits, targets = made_up(0.0)
     ours = torch.tensor(logits, requires_grad=True)
-    loss = on_torch._loss("cross_entropy")(ours, torch.tensor(targets))
+    loss = on_torch_losses.loss_of("cross_entropy")(ours, torch.tensor(targets))
     torch.autograd.backward(loss)
     assert float(loss.detach()) == 0.0
     assert ours.grad is not None and not ours.grad.any()
@@ -71,14 +73,14 @@ def gradient_on_keras(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
     theirs = tensorflow.Variable(logits)
     with tensorflow.GradientTape() as tape:
-        loss = on_keras._loss("cross_entropy")(tensorflow.constant(targets, "int32"), theirs)
+        loss = on_keras_losses.loss_of("cross_entropy")(tensorflow.constant(targets, "int32"), theirs)
     return np.asarray(tape.gradient(loss, theirs))
 
 
 def test_gradients_agree_and_are_zero_where_nothing_is_scored() -> None:
     logits, targets = made_up(0.5)
     ours = torch.tensor(logits, requires_grad=True)
-    torch.autograd.backward(on_torch._loss("cross_entropy")(ours, torch.tensor(targets)))
+    torch.autograd.backward(on_torch_losses.loss_of("cross_entropy")(ours, torch.tensor(targets)))
     assert ours.grad is not None
     theirs = gradient_on_keras(logits, targets)
     np.testing.assert_allclose(theirs, ours.grad.numpy(), rtol=1e-6, atol=1e-9)

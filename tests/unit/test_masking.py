@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suites.framework import NOT_SCORED
-from suites.masking import Masked, Words, asked_at_most, mask
+from suites.transferring.masking import Masked, Words, asked_at_most, mask
 
 WORDS = Words(first=2, last=990, mask=991)
 UNKNOWN, LENGTH = 1, 61

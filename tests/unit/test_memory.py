@@ -11,7 +11,8 @@ sys.path.append(str(PROOF))
 from known_allocations import PATTERNS  # noqa: E402
 from prove import measured, peak_of  # noqa: E402
 
-from bench.plan import Site, make_plan  # noqa: E402
+from bench.jobs import Site  # noqa: E402
+from bench.plan import make_plan  # noqa: E402
 from bench.registry import registry  # noqa: E402
 from bench.schema import Request  # noqa: E402
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from bench.plan import Site, make_plan
+from bench.jobs import Site
+from bench.plan import make_plan
 from bench.registry import registry
 from bench.request import checked
 from bench.schema import Plan, Request, Task

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bench.candidates import candidates, refusal, user_variant
-from bench.plan import Site, make_plan
+from bench.jobs import Site
+from bench.plan import make_plan
 from bench.registry import UnknownNameError, registry
 from bench.schema import Job, Plan, Request, Task
 from bench.shaping import shaped

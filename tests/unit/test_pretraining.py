@@ -12,15 +12,16 @@ import torch
 
 from bench.measuring import Bench
 from bench.schema import Arm, Claims, Job, Measurement, Step, Task
-from suites import accuracy, pretraining
 from suites.framework import NOT_SCORED, open_framework
-from suites.masking import Words
-from suites.models import Blueprint
-from suites.pretraining import FineTuning, loss_by_frequency, masked_loss, masked_sides, moved
+from suites.learning import grid
+from suites.learning.models import Blueprint
+from suites.learning.training import Budget, train
 from suites.tasks.data import DataMissing, Source, TaskData
 from suites.tasks.pretraining import PretrainingData
-from suites.training import Budget, train
 from suites.transfer import measure
+from suites.transferring import pretraining
+from suites.transferring.masking import Words
+from suites.transferring.pretraining import FineTuning, loss_by_frequency, masked_loss, masked_sides, moved
 
 TRAIN, TEST, UNLABELLED, TIME, KNOWN = 67, 19, 83, 9, 23
 VOCABULARY = 2 + KNOWN + 1
@@ -182,13 +183,13 @@ def test_either_side_has_the_same_number_of_steps_of_the_same_size(
 ) -> None:
     seen: list[tuple[str, tuple[int, ...]]] = []
 
-    def watched(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
+    def watched(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
         trained = train(framework, model, data, budget, kept)
         tokens = (len(trained.losses), budget.batch, data.train_inputs[0].shape[1])
         seen.append((type(trained.model).__name__, tokens))
         return trained
 
-    monkeypatch.setattr(accuracy, "train", watched)
+    monkeypatch.setattr(grid, "train", watched)
     rows = rows_of(made_up_step(), tmp_path)
     assert seen == [
         ("TextClassifier", (STEPS, BATCH, TIME)),
@@ -205,11 +206,11 @@ def test_either_side_has_the_same_number_of_steps_of_the_same_size(
 
 
 def test_unequal_compute_is_an_error_and_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
+    def short(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
         fewer = max(1, budget.steps - 1) if "Masked" in type(model).__name__ else budget.steps
         return train(framework, model, data, replace(budget, steps=fewer), kept)
 
-    monkeypatch.setattr(accuracy, "train", short)
+    monkeypatch.setattr(grid, "train", short)
     (row,) = rows_of(made_up_step(), tmp_path).values()
     assert row.status == "failed" and "unequal compute" in row.reason
 
@@ -268,12 +269,12 @@ def test_later_seeds_train_at_the_rates_that_were_chosen(tmp_path: Path) -> None
 def test_a_training_that_diverges_costs_its_own_rows_and_says_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverging(framework, model, data, budget, kept):  # type: ignore[no-untyped-def]
+    def diverging(framework, model, data, budget, kept, look):  # type: ignore[no-untyped-def]
         trained = train(framework, model, data, budget, kept)
         broken = "Masked" in type(model).__name__
         return replace(trained, losses=(*trained.losses[:-1], float("nan"))) if broken else trained
 
-    monkeypatch.setattr(accuracy, "train", diverging)
+    monkeypatch.setattr(grid, "train", diverging)
     rows = rows_of(made_up_step(), tmp_path)
     assert rows["accuracy", "made-up/from_scratch"].status == "ok"
     reason = "at 0.01 training diverged at step 7: loss is nan"

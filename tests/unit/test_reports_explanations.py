@@ -30,7 +30,7 @@ def row(metric: str, values: tuple[float, ...] = (), **more: Any) -> dict[str, A
     known: dict[str, Any] = dict.fromkeys(COLUMNS, "")
     known |= {
         "run": "run",
-        "suite": "explanations",
+        "suite": "interpretability",
         "metric": metric,
         "unit": "index",
         "seed": 0,

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_language import TASK, TEXTS, TIME, VOCABULARY, OnNumPy, data_of
 
-from suites.scoring import NotFiniteError
+from suites.learning.scoring import NotFiniteError
 from suites.tasks import installed as installed_module
 from suites.tasks import language_bpe, language_bytes, reviews
 from suites.tasks.byte_pairs import train_byte_pairs

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from bench.schema import Task
-from suites.pretraining import masked_sides
+from suites.learning.training import without_validation
 from suites.tasks import pretraining, sentiment
 from suites.tasks.data import held_out
 from suites.tasks.pretraining import PretrainingData, cut, load, unlabelled
 from suites.tasks.rows_transfer import PRETRAINING, TRANSFER
 from suites.tasks.texts import TEST_SHARE, content_key
-from suites.training import without_validation
+from suites.transferring.pretraining import masked_sides
 
 REVIEWS = 40
 TASK = dataclasses.replace(

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from bench.schema import Arm, Step, Task
-from suites import training
-from suites.checkpoints import Checkpoint, Chosen, Shelf, hash_of, safe_name
 from suites.framework import Framework, Trainer, open_framework
-from suites.models import TOLERANCE, Blueprint
+from suites.learning import training
+from suites.learning.checkpoints import Checkpoint, Chosen, Shelf, hash_of, safe_name
+from suites.learning.models import TOLERANCE, Blueprint
+from suites.learning.training import Budget, Kept, count_spikes, train, without_validation
 from suites.tasks.data import Source, TaskData
-from suites.training import Budget, Kept, count_spikes, train, without_validation
 
 TIME, PATCH, CLASSES, EXAMPLES = 6, 4, 3, 60
 VARIANTS = {

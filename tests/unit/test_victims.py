@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from bench.schema import Arm, Step, Task
-from suites.checkpoints import Checkpoint, Shelf, hash_of
 from suites.framework import open_framework
-from suites.models import Blueprint
+from suites.learning.checkpoints import Checkpoint, Shelf, hash_of
+from suites.learning.models import Blueprint
+from suites.learning.victims import NoCheckpointError, TrainedVictim, open_victim
 from suites.tasks.data import Source, TaskData
-from suites.victims import NoCheckpointError, TrainedVictim, open_victim
 
 TIME, VOCABULARY, CLASSES, BATCH = 9, 12, 3, 4
 PACKAGES = {"torch": "implementations.on_torch", "keras": "implementations.on_keras"}

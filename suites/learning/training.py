@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from suites.checkpoints import Shelf
 from suites.framework import Framework, Loss, Model, Trainer
+from suites.learning.checkpoints import Shelf
 from suites.tasks.data import TaskData
 
 BATCHES_SEED = 0xDA7A
+NOT_A_TIMING = "wall clock of all training steps beside other work, compilation included: not a timing"
 KEEP_SECONDS = 60.0
 VALIDATION_SHARE = 0.1
 VALIDATION_MOST = 1000
@@ -28,6 +29,14 @@ VALIDATION_MOST = 1000
 SPIKE_WINDOW = 50
 SPIKE_FACTOR = 2.0
 LOSSES, NORMS, DONE = "training.losses", "training.norms", "training.done"
+
+
+Look = Callable[[Model, float], None]
+"""Is shown a model in training, and the share of its steps that is done."""
+
+
+def nothing(model: Model, done: float) -> None:
+    """Nobody looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +129,7 @@ def train(
     data: TaskData,
     budget: Budget,
     kept: Kept | None = None,
-    look: Callable[[Model, float], None] = lambda model, done: None,
+    look: Look = nothing,
 ) -> Trained:
     """Train for the whole budget, or until a loss is not finite; `kept` is where a state is kept, and `look`
     is shown the model before the first step, halfway and after the last, with the share that is done."""

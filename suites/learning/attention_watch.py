@@ -17,7 +17,7 @@ from bench.schema import Option
 from suites.explanations.rows import open_attention
 from suites.explanations.written_out import WrittenOut
 from suites.framework import Model
-from suites.models import Blueprint
+from suites.learning.models import Blueprint
 
 EXAMPLES = 4
 UNITS = {"attention_entropy": "share", "largest_logit": "logit"}

@@ -11,9 +11,9 @@ import numpy as np
 from bench.loading import load
 from bench.measuring import Finding
 from bench.schema import Arm, Step, Task
-from suites.checkpoints import Shelf
 from suites.framework import Batch, Framework, Model
-from suites.models import Blueprint
+from suites.learning.checkpoints import Shelf
+from suites.learning.models import Blueprint
 from suites.tasks.data import TaskData
 
 if TYPE_CHECKING:

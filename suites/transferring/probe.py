@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from suites.scoring import NotFiniteError
+from suites.learning.scoring import NotFiniteError
 
 REGULARISATIONS = (0.001, 0.01, 0.1, 1.0)
 STEPS = 1000

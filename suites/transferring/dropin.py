@@ -5,10 +5,10 @@
     exchanged_probe:   the same with a head of its own, found on the exchanged encoder's features
     untouched_tuned, exchanged_tuned:  all weights trained for the task's steps from there
 
-Nothing of the encoder is trained in the first three. Heads are `suites.probe`'s; tuning has the task's grid
-of learning rates, chosen on validation examples (`suites.training`). Differences are taken by example,
-tuned against tuned. Weights that a variant has beside the projections start as drawn and are tuned with the
-rest; rows say how many they are.
+Nothing of the encoder is trained in the first three. Heads are `suites.transferring.probe`'s; tuning has the
+task's grid of learning rates, chosen on validation examples (`suites.learning.grid`). Differences are taken
+by example, tuned against tuned. Weights that a variant has beside the projections start as drawn and are
+tuned with the rest; rows say how many they are.
 
 The exchange goes through the attention interface of `transformers` (`suites.on_torch_dropin`). A variant that
 claims to be exact must leave the encoder's answers as they are.
@@ -26,15 +26,15 @@ import numpy as np
 from bench.loading import load
 from bench.measuring import Finding
 from bench.schema import Arm, Measurement, Option, Step, Task
-from suites.accuracy import NOT_A_TIMING, DivergedError, Training
-from suites.checkpoints import Shelf
 from suites.framework import PLAINLY, Framework, Model
-from suites.probe import Head, fit_head
-from suites.scoring import NotFiniteError, predict, scored
+from suites.learning.checkpoints import Shelf
+from suites.learning.grid import DivergedError, Training
+from suites.learning.scoring import NotFiniteError, predict, scored
+from suites.learning.training import NOT_A_TIMING, without_validation
 from suites.tasks.data import TaskData, digest
 from suites.tasks.pretrained_encoder import Encoder, pretrained_encoder
-from suites.training import without_validation
-from suites.transfer_rows import NoScore, Outcome, Teller, data_of, difference
+from suites.transferring.probe import Head, fit_head
+from suites.transferring.rows import NoScore, Outcome, Teller, data_of, difference
 
 if TYPE_CHECKING:
     from bench.measuring import Bench
@@ -235,7 +235,6 @@ class Experiment:
             data=self.data,
             start=self._start(arm),
             head=head,
-            watching=False,
         )
         try:
             trained = tuning.best.trained

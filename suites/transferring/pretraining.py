@@ -5,9 +5,9 @@
 
 All with the same batch and length, so that either side sees as many training tokens; what comes on top is the
 head over masked words, whose cost is told by the seconds of each part. Each of the three trainings has the
-task's grid of learning rates, chosen on validation examples at the first seed (`suites.training`). The
+task's grid of learning rates, chosen on validation examples at the first seed (`suites.learning.grid`). The
 encoder moves by the names of its weights; the head of the classifier starts as it does from scratch. Words
-are masked as in `suites.masking`, on the training side's texts only, validation examples left out.
+are masked as in `suites.transferring.masking`, on the training side's texts only, not the validation ones.
 
 Papers: Devlin and others 2019, arXiv:1810.04805; Amos and others 2023, arXiv:2310.02980, on how much of a
 ranking from scratch pretraining undoes.
@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bench.schema import Arm, Measurement, Step, Task
-from suites.accuracy import NOT_A_TIMING, Attempt, DivergedError, Training
 from suites.framework import NOT_SCORED, Framework, Model
-from suites.masking import Masked, mask
-from suites.scoring import NotFiniteError, outputs_of, scored
+from suites.learning.grid import Attempt, DivergedError, Training
+from suites.learning.scoring import NotFiniteError, outputs_of, scored
+from suites.learning.training import NOT_A_TIMING, batches, without_validation
 from suites.tasks.data import TaskData
 from suites.tasks.pretraining import PretrainingData
-from suites.training import batches, without_validation
-from suites.transfer_rows import NoScore, Outcome, Teller, data_of, difference
+from suites.transferring.masking import Masked, mask
+from suites.transferring.rows import NoScore, Outcome, Teller, data_of, difference
 
 if TYPE_CHECKING:
     from bench.measuring import Bench
@@ -217,7 +217,10 @@ class Experiment:
     def from_scratch(self) -> Training:
         """The task alone, with all steps."""
         return Training(
-            step=self._part(FROM_SCRATCH), arm=self.arm, bench=self.bench, data=self.data, watching=False
+            step=self._part(FROM_SCRATCH),
+            arm=self.arm,
+            bench=self.bench,
+            data=self.data,
         )
 
     @cached_property
@@ -233,7 +236,6 @@ class Experiment:
             bench=self.bench,
             data=train,
             validation=validation,
-            watching=False,
         )
 
     @cached_property
@@ -247,7 +249,6 @@ class Experiment:
             bench=self.bench,
             data=self.data,
             pretrained=encoder,
-            watching=False,
         )
 
     def _part(self, name: str, **changes: Any) -> Step:
