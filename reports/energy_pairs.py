@@ -60,6 +60,11 @@ def energies(results: Results) -> Iterator[Comparison]:
             yield _comparison(results, reference, mine, names)
 
 
+def unranked(comparison: Comparison) -> bool:
+    """Whether its joules were modelled or assumed, so that no number of windows would decide it."""
+    return comparison.axis == "energy" and comparison.method not in READ
+
+
 def _comparison(results: Results, reference: Any, mine: Any, names: tuple[str, str, str, str]) -> Comparison:
     method = weakest([*reference["method"], *mine["method"]])
     first = mine.iloc[0]

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from reports import formatting
-from reports.comparisons import Comparison
+from reports.comparison import Comparison
 from reports.content import Block, Cell, Column, Group, Paragraph, Section, Table
+from reports.energy_pairs import SUITES as ENERGY
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.failures import summary
@@ -24,6 +25,10 @@ _TITLES = {
     "gemm_flops": "matrix product",
     "peak_bytes": "peak memory",
     "seconds": "time of one call",
+    "joules": "gross energy",
+    "net_joules": "energy net of idle",
+    "window_seconds": "time of one call",
+    "joules_per_solved_item": "joules a solved item",
 }
 _LONGEST_REASON = 60
 _WITH_THEIR_TASK = {"accuracy", "robustness", "attack_transfer"}
@@ -45,6 +50,8 @@ def render(evidence: Evidence) -> Section:
         "and the method below. Ratios come from paired calls of one process and are more precise than a "
         "quotient of two latencies."
     )
+    if any(figure.suite in ENERGY for figure in evidence.figures):
+        lead += " Energies of a single launch have their interval over its windows."
     blocks.insert(0, Paragraph(text=lead if blocks else "Nothing has been measured yet."))
     data = [_as_data(figure) for figure in evidence.figures]
     return Section(name="figures", title="Every figure", blocks=tuple(blocks), data=data)
