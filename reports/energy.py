@@ -21,13 +21,13 @@ from reports.evidence import Evidence
 
 _TITLE = "Energy, and how it is known"
 _READING = (
-    "Gross energy of processor and accelerator is the headline; beside it what is left of it without the idle "
-    "power. Memory stands apart and ranks nothing. Intervals are Student's t over launches, over windows where "
-    "there was one launch only: chance alone, not the error of the method, which stands above the tables."
+    "Gross energy of processor and accelerator is the headline; beside it what is left of it without the "
+    "idle power. Memory stands apart and ranks nothing. Intervals are Student's t over launches, or over "
+    "windows where there was one launch only: chance alone, not the error of the method, told here:"
 )
 _CARBON = (
-    "Carbon is not told here: it takes an intensity and a boundary. “attnbench audit RUN” writes the document, "
-    "with grams by country or by the intensity that you give."
+    "Carbon is not told here: it takes an intensity and a boundary. “attnbench audit RUN” writes the "
+    "document, with grams by country or by the intensity that you give."
 )
 
 
@@ -74,8 +74,9 @@ def _flag_sentences(rows: Any) -> Iterator[str]:
     count, windows = flagged(rows[(rows["metric"] == HEADLINE) & (rows["status"] == "ok")])
     if count:
         yield (
-            f"Other work took more than 10% of the machine in {count} of {formatting.plural(windows, 'window')}. "
-            "They are in the figures, which say so; a quieter machine would tell more."
+            f"Other work took more than 10% of the machine in {count} of "
+            f"{formatting.plural(windows, 'window')}. They are in the "
+            "figures, which say so; a quieter machine would tell more."
         )
 
 

@@ -1,5 +1,4 @@
-"""How joules came to be known, line by line: components with their tiers, the error of the method, idle power,
-windows."""
+"""How joules came to be known, line by line: components and tiers, the method's error, idle, windows."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from reports import formatting
-from reports.energy_pairs import HEADLINE, flagged
+from reports.energy_pairs import HEADLINE, READ, flagged
 
 
 def known(rows: Any) -> list[tuple[str, str]]:
@@ -85,8 +84,9 @@ def _windows(rows: Any) -> str:
     count = sum(len(values) for values in rows["values"])
     if not count:
         return ""
+    read = rows[rows["method"].isin(READ)]
     told = [formatting.plural(count, "window")]
-    shortest, fewest = _least(rows, "window_seconds"), _least(rows, "fewest_ticks")
+    shortest, fewest = _least(rows, "window_seconds"), _least(read, "fewest_ticks")
     if shortest is not None:
         told.append(f"the shortest {formatting.quantity(shortest, 's')}")
     if fewest is not None:

@@ -26,13 +26,15 @@ _COLUMNS = {
     "processor_joules": "processor, a call",
     "accelerator_joules": "accelerator, a call",
     "memory_joules": "memory, apart",
+    "outside_load": "load from outside",
 }
 _ROLES = {"reference": 0, "candidate": 1}
 _CALLS = {"training_run": "whole training", "forward": "answering a batch"}
 _ON_TASK = (
-    "A call of a whole training is the training, at the rate that was chosen; of answering, one batch of test "
-    "inputs. A solved test item: of a training, its joules over all test items that it came to solve; of "
-    "answering, the joules of an item over the share of items that are right."
+    "A call of a whole training is the training, at the rate that was chosen; of answering, one batch of "
+    "test inputs. A solved test item: of a training, its joules over all test items that it came to solve; "
+    "of answering, the joules of an item over the share that is right. Both take the accuracy of the same "
+    "seed, and their interval is that of the joules alone."
 )
 _ON_WORK = "Made-up work, one call as the other suites time it."
 
@@ -96,7 +98,8 @@ class EnergyTable:
         yield verdict_cell(comparison) if comparison else Cell(word=_uncompared(mine, role))
         for metric in self._metrics:
             cell = figure_cell(mine.get(metric), "launch")
-            yield self._with_flag(cell, key) if metric == HEADLINE else cell
+            # Said once a row: what is provisional about gross is so about all that follows from it.
+            yield self._with_flag(cell, key) if metric == HEADLINE else replace(cell, mark="")
         if self.suite == "task_energy" and self._scores:
             yield figure_cell(self._scores.get((environment, name)), "seed")
 

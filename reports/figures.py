@@ -25,21 +25,17 @@ _TITLES = {
     "gemm_flops": "matrix product",
     "peak_bytes": "peak memory",
     "seconds": "time of one call",
-    "joules": "gross energy",
-    "net_joules": "energy net of idle",
-    "window_seconds": "time of one call",
-    "joules_per_solved_item": "joules a solved item",
 }
 _LONGEST_REASON = 60
-_WITH_THEIR_TASK = {"accuracy", "robustness", "attack_transfer"}
+_IN_THEIR_VIEW = {"accuracy", "robustness", "attack_transfer", *ENERGY}
 _ROLES = {"reference": 0, "candidate": 1, "control": 2, "yardstick": 3, "baseline": 4}
 
 
 def render(evidence: Evidence) -> Section:
-    """Folded tables by suite and kind of work; scores and attacks stand with their task, not here again."""
+    """Folded tables by suite and kind of work; scores, attacks and energy stand in views of their own."""
     groups: dict[tuple[str, str], list[Figure]] = {}
     for figure in evidence.figures:
-        if figure.suite not in _WITH_THEIR_TASK:
+        if figure.suite not in _IN_THEIR_VIEW:
             groups.setdefault((figure.suite, figure.series), []).append(figure)
     blocks: list[Block] = [
         Group(title=f"{suite}: {series}", blocks=(_table(figures, evidence),))
@@ -50,8 +46,6 @@ def render(evidence: Evidence) -> Section:
         "and the method below. Ratios come from paired calls of one process and are more precise than a "
         "quotient of two latencies."
     )
-    if any(figure.suite in ENERGY for figure in evidence.figures):
-        lead += " Energies of a single launch have their interval over its windows."
     blocks.insert(0, Paragraph(text=lead if blocks else "Nothing has been measured yet."))
     data = [_as_data(figure) for figure in evidence.figures]
     return Section(name="figures", title="Every figure", blocks=tuple(blocks), data=data)

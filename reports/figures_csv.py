@@ -72,7 +72,8 @@ def _figure(figure: Figure) -> dict[str, Any]:
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     verdict = comparison.verdict
     known = {name: getattr(comparison, name) for name in FIELDS if hasattr(comparison, name)}
-    known |= {"metric": f"{comparison.metric}_against_reference", "role": "candidate", "status": "ok"}
+    known |= {"metric": f"{comparison.metric}_against_reference", "role": "candidate"}
+    known |= {"status": "ok" if verdict.ratio is not None else "inconclusive"}
     known |= {"estimate": verdict.ratio, "low": verdict.low, "high": verdict.high, "level": verdict.level}
     known |= {"verdict": verdict.word, "reason": verdict.reason, "method": comparison.method}
     known |= {"launches": comparison.launches}

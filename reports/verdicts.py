@@ -185,7 +185,7 @@ def verdict_cell(comparison: Comparison) -> Cell:
     signed = comparison.axis == "score"
     text, interval = formatting.with_bounds(verdict.ratio, verdict.low, verdict.high, unit, signed=signed)
     count = formatting.plural(len(comparison.effects), comparison.unit_of_evidence)
-    places = () if signed else (_place(comparison),)
+    places = () if signed or comparison.suite == "task_energy" else (_place(comparison),)
     tier = (comparison.method,) if comparison.axis == "energy" else ()
     if verdict.ratio is None:
         return Cell(word=verdict.word, notes=(verdict.reason, *places, *comparison.remarks))
