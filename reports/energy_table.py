@@ -58,10 +58,16 @@ class EnergyTable:
 
     @cached_property
     def _keys(self) -> list[_Key]:
-        """By environment, length and work as it was metered; the reference before the candidates."""
+        """By environment, length, work and framework as they were metered; the reference first in each."""
         keys = dict.fromkeys(map(_key, self.figures))
-        subjects = list(dict.fromkeys(subject for _, _, subject, _, _ in keys))
-        return sorted(keys, key=lambda key: (*key[:2], subjects.index(key[2]), _ROLES.get(key[4], 2)))
+        subjects = list(dict.fromkeys(key[2] for key in keys))
+        frameworks = list(dict.fromkeys(map(_framework, keys)))
+
+        def place(key: _Key) -> tuple[str, int, int, int, int]:
+            framework = frameworks.index(_framework(key))
+            return key[0], key[1], subjects.index(key[2]), framework, _ROLES.get(key[4], 2)
+
+        return sorted(keys, key=place)
 
     @cached_property
     def _metrics(self) -> list[str]:
@@ -121,6 +127,10 @@ class EnergyTable:
             return cell
         told = f"{count} of {formatting.plural(windows, 'window')} with load from outside above 10%"
         return replace(cell, mark="; ".join(filter(None, (cell.mark, told))))
+
+
+def _framework(key: _Key) -> str:
+    return key[3].rpartition("@")[2]
 
 
 def _key(figure: Figure) -> _Key:

@@ -40,8 +40,8 @@ MODELLED = {
 
 
 def energy_rows(run: Any) -> Iterator[Fields]:
-    """Forward passes at every length on torch with a counter and on keras without; a task's own energy."""
-    for length in run.lengths:
+    """Forward passes at the ends on torch with a counter and on keras without; a task's own energy."""
+    for length in (min(run.lengths), max(run.lengths)):
         subject = f"layer/forward/{length}"
         work = _work(length)
         yield from _idle("energy", subject, work)
