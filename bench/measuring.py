@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bench.interleave import TooSlowError
 from bench.limits import limit_reached
 from bench.loading import LoadError, load
-from bench.schema import Arm, Job, Measurement, Method, Status, Step
+from bench.schema import Arm, Job, Measurement, Method, Status, Step, Task
 
 Result = TypeVar("Result")
 
@@ -36,7 +36,7 @@ def now() -> str:
 def describe(step: Step) -> dict[str, str]:
     """What a step's rows carry about its work, as text."""
     if step.workload is None:
-        return {"task": step.task.name} if step.task else {}
+        return _describe_task(step.task) if step.task else {}
     workload = step.workload
     fields = (
         "architecture",
@@ -52,6 +52,11 @@ def describe(step: Step) -> dict[str, str]:
     told = {name: str(getattr(workload, name)) for name in fields}
     tokens = workload.batch * (workload.query_length - int(workload.settings.get("prompt", 0)))
     return {**told, "tokens": str(tokens), "items": str(workload.batch)}
+
+
+def _describe_task(task: Task) -> dict[str, str]:
+    told = {"task": task.name}
+    return told | {"settings": task.changed} if task.changed else told
 
 
 def row(

@@ -40,6 +40,10 @@ Data = Annotated[
         help="For --task text: a CSV or Parquet file with the columns text, label and, if you like, split.",
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="TASK.SETTING=VALUE: another setting of a task; may be repeated."),
+]
 PhaseNames = Annotated[
     list[str] | None, typer.Option("--phase", help=f"Only this: {', '.join(PHASES)}; may be repeated.")
 ]

@@ -38,6 +38,7 @@ from bench.schema import (
     Workload,
 )
 from bench.shaping import BARE, asked_for, shaped
+from bench.task_settings import changed
 
 WORK_LABELS = (SHORT, LONG, WHOLE)
 FEW_LAUNCHES = 3
@@ -107,7 +108,8 @@ class Planner:
             return [task for task in here.values() if task.default and not task.own_data]
         anywhere = {task.name: task for tasks in suite.tasks.values() for task in tasks} | here
         chosen = [anywhere[name] for name in named if name in anywhere]
-        return [given(task, self.request) for task in chosen if self.request.data or not task.own_data]
+        able = [given(task, self.request) for task in chosen if self.request.data or not task.own_data]
+        return [changed(task, self.request) for task in able]
 
     def _arms(self, suite: Suite, step: Step, framework: str | None, *, control: bool) -> Iterator[Arm]:
         for candidate in self._candidates(suite):

@@ -11,6 +11,7 @@ from bench.own_data import with_own_data
 from bench.profiles import PROFILES
 from bench.registry import Registry, choose, registry
 from bench.schema import DTYPES, NORMALISATIONS, PHASES, POSITIONS, Request
+from bench.task_settings import spelt_out
 
 EVERYTHING = "all"
 
@@ -34,7 +35,8 @@ def lengths_of(text: str) -> tuple[int, ...]:
 def checked(asked: Request) -> Request:
     """The request with each of its names once and 0 threads or jobs standing for one a core.
 
-    Raises UnknownNameError for a name that nobody registered; leaves with what is wrong with ``--data``.
+    Raises UnknownNameError for a name that nobody registered; leaves with what is wrong with ``--data``
+    or ``--set``.
     """
     known, cores = registry(), os.cpu_count() or 1
     request = replace(
@@ -52,7 +54,7 @@ def checked(asked: Request) -> Request:
         threads=asked.threads or cores,
         jobs=asked.jobs or cores,
     )
-    return with_own_data(request, known)
+    return with_own_data(replace(request, settings=spelt_out(asked.settings, request.tasks)), known)
 
 
 def _spelt_out(asked: tuple[str, ...], known: Registry) -> tuple[str, ...]:

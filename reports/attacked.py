@@ -82,6 +82,18 @@ class AttackedTask:
             if one.implementation == implementation and one.family == family and one.kind in kinds
         )
 
+    def headline(self, family: str) -> float:
+        """The budget that a family's headline and verdicts stand at: the largest number of queries, or the
+        second of the sizes tried. At the largest nothing of a small model stands, whatever its attention."""
+        tried = [one for one in self.attacked if one.family == family and one.kind in SEARCHING]
+        budgets = sorted({one.budget for one in tried})
+        return budgets[-1] if tried[0].unit == "queries" else budgets[:2][-1]
+
+    def at_headline(self, implementation: str, family: str) -> tuple[Attacked, ...]:
+        """The family's attacks on an implementation at that budget."""
+        budget = self.headline(family)
+        return tuple(one for one in self.of(implementation, family) if one.budget == budget)
+
     def reference(self, implementation: str) -> str | None:
         """The reference on the same framework; None where it was not attacked."""
         framework = implementation.rpartition("@")[2]

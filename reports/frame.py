@@ -190,12 +190,16 @@ def _describe(environments: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _same_work(frame: Any) -> None:
     """Raise WorkDiffersError where one subject of a suite was measured with different work."""
-    timed = frame[frame["architecture"] != ""]
-    for (suite, subject), rows in timed.groupby(["suite", "subject"], sort=False):
-        for name in _WORK:
+    _same(frame[frame["architecture"] != ""], _WORK)
+    _same(frame.assign(settings=[details.get("settings", "") for details in frame["details"]]), ("settings",))
+
+
+def _same(frame: Any, names: Sequence[str]) -> None:
+    for (suite, subject), rows in frame.groupby(["suite", "subject"], sort=False):
+        for name in names:
             found = sorted({str(value) for value in rows[name]})
             if len(found) > 1:
                 raise WorkDiffersError(
                     f"{subject} of the suite {suite} stands for different work in these runs: its {name} is "
-                    f"{' and '.join(found)}. Report the runs apart"
+                    f"{' and '.join(text or 'as listed' for text in found)}. Report the runs apart"
                 )

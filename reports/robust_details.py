@@ -43,8 +43,8 @@ class FamilyTable:
 
     @cached_property
     def found(self) -> dict[str, Attacked]:
-        """The strongest conclusive attack on each implementation that has one."""
-        tried = {name: strongest(self.task.of(name, self.family)) for name in self.task.roles}
+        """The strongest conclusive attack at the headline's budget, on each implementation that has one."""
+        tried = {name: strongest(self.task.at_headline(name, self.family)) for name in self.task.roles}
         return {name: one for name, one in tried.items() if one is not None}
 
     def data(self) -> Iterator[dict[str, Any]]:

@@ -85,10 +85,10 @@ def _compared(
 def _arms(
     task: AttackedTask, family: str, implementation: str, reference: str
 ) -> tuple[Attacked, Attacked] | None:
-    """The strongest attack on either, out of what is conclusive for both: an attack that is believed on one
-    side only would make the other side look robust."""
-    mine = {one.subject: one for one in conclusive(task.of(implementation, family))}
-    theirs = {one.subject: one for one in conclusive(task.of(reference, family))}
+    """The strongest attack on either at the family's headline budget, out of what is conclusive for both: an
+    attack that is believed on one side only would make the other side look robust."""
+    mine = {one.subject: one for one in conclusive(task.at_headline(implementation, family))}
+    theirs = {one.subject: one for one in conclusive(task.at_headline(reference, family))}
     shared = mine.keys() & theirs.keys()
     first = strongest([mine[subject] for subject in mine if subject in shared])
     other = strongest([theirs[subject] for subject in theirs if subject in shared])

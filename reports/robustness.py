@@ -33,7 +33,8 @@ _READING = (
     ),
     (
         "Strongest attack",
-        "of a family's attacks that no gate doubts, at any budget, the one that leaves least accuracy",
+        "of a family's attacks that no gate doubts, the one that leaves least accuracy: at the largest "
+        "budget of queries, or at the second of the sizes tried; the curves show the others",
     ),
     (
         "Verdict",
@@ -153,7 +154,7 @@ class TaskView:
         return plain_cell(figure or self.figures.get((name, "robust_accuracy", self.task.task)))
 
     def _under(self, name: str, family: str) -> Cell:
-        tried = self.task.of(name, family)
+        tried = self.task.at_headline(name, family)
         found = strongest(tried)
         if found is None:
             return Cell(word=tried[0].status, notes=("see below",)) if tried else Cell(word="not measured")

