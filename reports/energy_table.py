@@ -29,9 +29,9 @@ _COLUMNS = {
     "outside_load": "load from outside",
 }
 _ROLES = {"reference": 0, "candidate": 1}
-_CALLS = {"training_run": "whole training", "forward": "answering a batch"}
+_CALLS = {"training_run": "whole training", "forward": "answering test inputs"}
 _ON_TASK = (
-    "A call of a whole training is the training, at the rate that was chosen; of answering, one batch of "
+    "A call of a whole training is the training, at the rate that was chosen; of answering, a batch of "
     "test inputs. A solved test item: of a training, its joules over all test items that it came to solve; "
     "of answering, the joules of an item over the share that is right. Both take the accuracy of the same "
     "seed, and their interval is that of the joules alone."
