@@ -162,8 +162,8 @@ def _none_there(root: Path, tree: Tree) -> Refusal:
     return Refusal(subject="RAPL", reason=reason, advice="sudo modprobe intel_rapl_msr")
 
 
-def _is_virtual(cpuinfo: Path = CPUINFO) -> bool:
+def _is_virtual() -> bool:
     try:
-        return " hypervisor" in cpuinfo.read_text()
+        return " hypervisor" in CPUINFO.read_text()
     except OSError:
         return False

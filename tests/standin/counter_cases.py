@@ -1,5 +1,6 @@
 """Cases of fake counters whose true joules are known, measured through `bench.counters`, and their table."""
 
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -89,6 +90,7 @@ def machine() -> Iterator[Machine]:
         yield Machine(clock=clock, tree=tree, nvml=Nvml(clock), true=true)
 
 
+@functools.cache
 def run(case: Case) -> Outcome:
     """Open what the case has built, and measure one window of it."""
     with machine() as built:
