@@ -27,12 +27,14 @@ EACH: Mapping[Unit, str] = {"inference": "inference", "token": "token", "trainin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How well an implementation learnt the task: the mean over test examples, a value a seed."""
+    """How well an implementation learnt the task: the mean over test examples, a value a seed. `solved` is
+    how many test examples were right, averaged over seeds; None where the score counts none."""
 
     metric: str
     unit: str
     better: Better
     by_seed: Mapping[int, float]
+    solved: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,9 @@ def _scores(rows: Any, metric: str) -> Iterator[tuple[str, Score]]:
             int(seed): fmean(values) for seed, values in zip(group["seed"], group["values"], strict=True)
         }
         unit = str(group["unit"].iloc[0])
-        yield name, Score(metric=metric, unit=unit, better=better("accuracy", metric), by_seed=by_seed)
+        solved = fmean(map(sum, group["values"])) if metric == "accuracy" else None
+        way = better("accuracy", metric)
+        yield name, Score(metric=metric, unit=unit, better=way, by_seed=by_seed, solved=solved)
 
 
 def over_lengths(found: Sequence[Reading]) -> dict[tuple[str, str, str], dict[str, dict[int, Reading]]]:

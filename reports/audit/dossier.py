@@ -56,8 +56,8 @@ def dossier(results: Results, asked: Asked, written_at: str) -> Dossier:
     suites = results.frame["suite"].isin(["energy", "task_energy"])
     if not found and not suites.any():
         raise ValueError(
-            "these runs hold no energy: measure it with `attnbench run … --suite accuracy --suite task_energy "
-            "--suite energy`"
+            "these runs hold no energy: measure it with "
+            "`attnbench run … --suite accuracy --suite task_energy --suite energy`"
         )
     curves = over_lengths(found)
     weighed = tuple(_weighed(results, case, asked, curves) for case in cases(results, found))
