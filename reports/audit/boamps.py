@@ -61,7 +61,7 @@ def report(dossier: Dossier, case: Case, reading: Reading) -> dict[str, Any]:
             "reportStatus": "draft",
         },
         "task": _task(dossier, case, reading, environment),
-        "measures": [_measure(dossier, reading, name, part) for name, part in _parts(reading).items()],
+        "measures": [_measure(reading, name, part) for name, part in _parts(reading).items()],
         "infrastructure": {"infraType": "other", "components": list(_components(environment))},
     }
     if environment.get("os"):
@@ -118,14 +118,14 @@ def _algorithm(dossier: Dossier, case: Case, reading: Reading, environment: dict
     return found
 
 
-def _measure(dossier: Dossier, reading: Reading, name: str, part: Component) -> dict[str, Any]:
+def _measure(reading: Reading, name: str, part: Component) -> dict[str, Any]:
     mode = "cpuTrackingMode" if name == "processor" else "gpuTrackingMode"
     found: dict[str, Any] = {
         "measurementMethod": "attnbench",
         "version": metadata.version("attnbench"),
         mode: f"{part.tool} ({part.method})",
         "powerConsumption": kilowatt_hours_of_joules(part.joules),
-        "measurementDateTime": str(dossier.results.manifests[0]["started_at"])[:19].replace("T", " "),
+        "measurementDateTime": reading.started_at[:19].replace("T", " "),
     }
     if reading.seconds is not None:
         found["measurementDuration"] = reading.seconds

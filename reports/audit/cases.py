@@ -13,7 +13,9 @@ from reports.audit.asked import Unit
 from reports.audit.carbon import Estimate, estimated
 from reports.audit.readings import TASKS, TRAINING, WORKLOADS, Reading
 from reports.directions import better
+from reports.energy_pairs import HEADLINE
 from reports.estimates import is_score
+from reports.failures import summary
 from reports.frame import Results
 
 _DIVISORS: Mapping[Unit, str] = {"inference": "items", "token": "tokens", "training": ""}
@@ -22,7 +24,8 @@ A_UNIT: Mapping[Unit, str] = {
     "token": "one token taken in by an inference",
     "training": "one whole training, at the learning rate chosen, to the score stated",
 }
-EACH: Mapping[Unit, str] = {"inference": "inference", "token": "token", "training": "training"}
+EACH: Mapping[Unit, str] = {"inference": "an inference", "token": "a token", "training": "a training"}
+MANY: Mapping[Unit, str] = {"inference": "a million inferences", "token": "a million tokens"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,8 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Variants of one framework on one task; `serving` and `training` hold readings by implementation."""
+    """Variants of one framework on one task; `serving` and `training` hold readings by implementation, and
+    `missing` says of what has none why."""
 
     environment_id: str
     framework: str
@@ -50,6 +54,7 @@ class Case:
     alpha: float = 0.01
     score_alpha: float = 0.05
     score_margin: float | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,7 +106,7 @@ def per_unit(reading: Reading, unit: Unit) -> list[tuple[float, float | None]]:
     """Joules (before PUE) and seconds of one functional unit, a pair a sample."""
     count = divisor(reading, unit)
     if not count:
-        raise ValueError(f"{reading.subject} does not say how many {EACH[unit]}s a call holds")
+        raise ValueError(f"{reading.subject} does not say how many {_DIVISORS[unit]} a call holds")
     return [(s.joules / count, None if s.seconds is None else s.seconds / count) for s in reading.samples]
 
 
@@ -132,7 +137,18 @@ def _case(results: Results, place: tuple[str, str, str], found: Sequence[Reading
         alpha=results.alpha,
         score_alpha=results.score_alpha,
         score_margin=results.score_margins.get(metric),
+        missing=tuple(_missing(results, place)),
     )
+
+
+def _missing(results: Results, place: tuple[str, str, str]) -> Iterator[str]:
+    """A sentence for each piece of work without gross joules."""
+    rows = results.select(TASKS, HEADLINE)
+    rows = rows[(rows["status"] != "ok") & (rows["environment_id"] == place[0])]
+    columns = (rows[name] for name in ("implementation", "framework", "subject", "status", "reason"))
+    for name, framework, subject, status, reason in zip(*columns, strict=True):
+        if framework == place[1] and subject.rpartition("/")[0] == place[2]:
+            yield f"{name} has no figure on {subject}, {status.replace('_', ' ')}: {summary(reason)}"
 
 
 def _metric(rows: Any, margins: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from reports import formatting
 from reports.audit.asked import Asked
 from reports.audit.carbon import break_even
-from reports.audit.cases import EACH, Case
+from reports.audit.cases import EACH, MANY, Case
 from reports.audit.dossier import Dossier, Weighed
 from reports.audit.intensities import Country, IntensityError
 from reports.audit.prices import Price, prices
@@ -17,8 +17,8 @@ from reports.audit.tables import MILLION
 from reports.content import Block, Cell, Group, Paragraph, Section, Table, columns
 
 _FLIPS = (
-    "Neighbours in the order, the cheaper first, from their mean prices with everything else as it is. Those that "
-    "the evidence does not tell apart are not asked about."
+    "Neighbours in the order, the cheaper first, from their mean prices with everything else as it is. Those "
+    "that the evidence does not tell apart are not asked about."
 )
 
 
@@ -120,8 +120,7 @@ def _asked_about(asked: Asked) -> Iterator[Country]:
 
 
 def _grids(asked: Asked, one: Weighed, rows: Sequence[Country]) -> Table:
-    each = EACH[asked.unit]
-    many = each if asked.unit == "training" else f"a million {each}s"
+    many = MANY.get(asked.unit, EACH[asked.unit])
     sort = "score" if not one.no_score else "operational grams"
     caption = (
         f"What if the same calls ran on another grid: {sort} of {many}. Annual means, of the grids that "

@@ -94,7 +94,7 @@ def _weighed(
         prices=found,
         ranking=ranking,
         flips=tuple(found_flips),
-        no_score=no_score(asked, found),
+        no_score=no_score(case, asked, found),
     )
 
 

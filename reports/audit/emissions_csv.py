@@ -97,7 +97,7 @@ def _row(dossier: Dossier, reading: Reading) -> dict[str, Any]:
     environment, asked = environment_of(dossier, reading), dossier.asked
     memory = environment.get("memory_bytes")
     return {
-        "timestamp": str(dossier.results.manifests[0]["started_at"])[:19],
+        "timestamp": reading.started_at[:19],
         "project_name": f"{reading.subject} {reading.implementation}",
         "run_id": identity(dossier, reading),
         "duration": reading.seconds,

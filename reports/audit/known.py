@@ -21,9 +21,10 @@ def known(dossier: Dossier) -> Section:
     blocks: list[Block] = [Paragraph(text=TIERS)]
     of_tasks = [reading for reading in dossier.readings if reading.suite == TASKS]
     others = [reading for reading in dossier.readings if reading.suite != TASKS]
-    for title, found in (("Trained models", of_tasks), ("Made-up work over lengths", others)):
-        if found:
-            blocks.append(Group(title=title, blocks=(_table(found),), opened=True))
+    if of_tasks:
+        blocks.append(Group(title="Trained models", blocks=(_table(of_tasks),), opened=True))
+    if others:
+        blocks.append(Group(title="Made-up work over lengths", blocks=tuple(_in_short(others)), opened=True))
     idles = list(idle(dossier.results))
     if idles:
         blocks.append(_idle(idles))
@@ -39,6 +40,40 @@ def _table(found: Sequence[Reading]) -> Table:
             "variant", "work", *(f"{name} #" for name in COMPONENTS), "windows", "error of the method"
         ),
         rows=tuple(tuple(_row(reading)) for reading in found),
+    )
+
+
+def _in_short(found: Sequence[Reading]) -> Iterator[Block]:
+    """What is the same for all in one sentence, then a row each."""
+    told = dict.fromkeys(f"{r.method} by {r.tool}, {r.basis}, {_error(r)}" for r in found)
+    yield Paragraph(text=f"{'; '.join(told)}. Memory stands apart and is in no sum.")
+    yield Table(
+        caption="Joules a call.",
+        columns=columns("variant", "work", "gross #", "memory #", "windows with load from outside #"),
+        rows=tuple(
+            (
+                Cell(text=reading.implementation),
+                Cell(text=reading.subject),
+                Cell(text=formatting.quantity(reading.joules, "J")),
+                Cell(text=_memory(reading)),
+                Cell(text=f"{flagged(reading)} of {reading.windows}"),
+            )
+            for reading in found
+        ),
+    )
+
+
+def _memory(reading: Reading) -> str:
+    part = reading.components.get("memory")
+    return f"{formatting.quantity(part.joules, 'J')}, {part.method}" if part else "none told"
+
+
+def _error(reading: Reading) -> str:
+    bounds = reading.method_bounds()
+    return (
+        f"error of the method {bounds[0]:g} to {bounds[1]:g} times"
+        if bounds
+        else "error of the method unknown"
     )
 
 

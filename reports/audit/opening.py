@@ -72,8 +72,8 @@ def answer(one: Weighed) -> str:
 
 def _score(one: Weighed) -> str:
     if one.no_score:
-        return f"not an SCI score: {one.no_score}. What is given is what is known of it."
-    return f"an SCI score: {SPECIFICATION}"
+        return f"not an SCI score, because {one.no_score}. The table holds what is known of it."
+    return f"an SCI score, of the boundary below: {SPECIFICATION}"
 
 
 def how_sure(one: Weighed) -> str:

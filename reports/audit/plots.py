@@ -50,7 +50,7 @@ def _front(asked: Asked, one: Weighed, scored: Sequence[Price], palette: Mapping
         lines,
         {},
         name=f"audit {case.environment_id} {case.title}",
-        x_title=f"joules an {each}" if each[0] in "aeiou" else f"joules a {each}",
+        x_title=f"joules of {each}",
         y_title=f"{metric.metric}, with interval over seeds; energy {tiers}",
         front=[lines[place].points[0] for place in places],
     )

@@ -13,6 +13,7 @@ from reports.audit.readings import Reading
 
 NO_INTENSITY = "no carbon intensity was given (neither --country nor --intensity)"
 NO_EMBODIED = "no embodied estimate was given (--embodied), and M is part of the score"
+NO_ACCURACY = "no score on the task was measured, so R has no stated accuracy"
 NO_TIMES = "its windows carry no time, from which embodied carbon is allocated"
 
 
@@ -105,11 +106,12 @@ def price(reading: Reading, asked: Asked, unit: Unit, level: float) -> Price:
     )
 
 
-def no_score(asked: Asked, found: Mapping[str, Price]) -> str:
+def no_score(case: Case, asked: Asked, found: Mapping[str, Price]) -> str:
     """Why the total is no SCI score; empty where it is one."""
     reasons = [
         NO_INTENSITY if asked.intensity is None else "",
         NO_EMBODIED if asked.embodied is None else "",
+        NO_ACCURACY if not any(name in case.scores for name in found) else "",
         NO_TIMES if asked.embodied and any(not price.seconds for price in found.values()) else "",
     ]
     return "; ".join(filter(None, reasons))

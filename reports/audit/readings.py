@@ -60,6 +60,7 @@ class Reading:
     net_joules: float | None
     windows: int
     launches: int
+    started_at: str
     loads: tuple[float, ...] = ()
     components: Mapping[str, Component] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
@@ -135,6 +136,7 @@ def _reading(group: Any) -> Reading:
         net_joules=fmean(map(fmean, net.values())) if net else None,
         windows=sum(map(len, joules.values())),
         launches=len(joules),
+        started_at=min(gross["started_at"]),
         loads=tuple(value for values in _launches(group, "outside_load").values() for value in values),
         components=dict(_components(group)),
         details=first["details"],

@@ -30,7 +30,7 @@ def search(dossier: Dossier) -> Section:
     ]
     rows = [row for case in dossier.cases for row in _searches(dossier, case)]
     if rows:
-        heads = ("variant", "task", "rates tried", "seeds", "trainings #", "energy of the search #")
+        heads = ("variant", "task", "rates tried", "seeds", "trainings #", "energy of all of them #")
         caption = (
             "Every rate is trained at the first seed, the chosen one at the others. The energy is modelled: "
             "trainings times the one that was metered, as if none had ended early."
@@ -85,7 +85,7 @@ def _steps(asked: Asked, price: Price) -> Iterator[tuple[str, str]]:
         f"{reading.basis}, mean {reading.joules:.6g} J a call",
     )
     joules = reading.joules / count
-    yield f"Joules a {EACH[asked.unit]}", f"{reading.joules:.6g} J / {count:,} = {joules:.6g} J"
+    yield f"Joules of {EACH[asked.unit]}", f"{reading.joules:.6g} J / {count:,} = {joules:.6g} J"
     yield (
         "E",
         f"{joules:.6g} J · PUE {asked.applied_pue:g} / 3,600,000 J a kWh = {price.kilowatt_hours:.6g} kWh",

@@ -226,7 +226,7 @@ def method(pair: Pair) -> Flip:
 
 
 def _both_less(pair: Pair) -> str:
-    return f"{pair.cheaper.name} needs no more of either, energy and time"
+    return f"{pair.cheaper.name} needs no more energy and no more time than {pair.dearer.name}"
 
 
 def _number(value: float) -> str:

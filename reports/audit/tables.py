@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from reports import formatting
 from reports.audit.asked import Asked, Unit
 from reports.audit.carbon import operational_grams
-from reports.audit.cases import EACH, Case
+from reports.audit.cases import EACH, MANY, Case
 from reports.audit.dossier import Dossier, Weighed, shown
 from reports.audit.prices import Price, prices
 from reports.audit.ranking import in_words
-from reports.audit.readings import Reading
+from reports.audit.readings import TRAINING, Reading
 from reports.content import Block, Cell, Group, Paragraph, Section, Table, columns
 
 MILLION = 1e6
@@ -24,11 +24,11 @@ def figures(dossier: Dossier) -> Section:
     for one in dossier.weighed:
         tables: list[Block] = []
         if one.prices:
-            tables.append(_price_table(dossier.asked, one))
+            tables += [_price_table(dossier.asked, one), _uncertainty_table(dossier.asked, one)]
         else:
-            each = EACH[dossier.asked.unit]
-            tables.append(Paragraph(text=f"No {each} was metered on {one.case.title}.", warning=True))
-        tables += [Paragraph(text=f"{name}: {why}.") for name, why in one.ranking.left_out.items()]
+            text = f"No energy of {EACH[dossier.asked.unit]} was metered on {one.case.title}."
+            tables.append(Paragraph(text=text, warning=True))
+        tables += [Paragraph(text=f"{sentence}.") for sentence in one.case.missing]
         tables.append(_energy_table(dossier.asked, one.case))
         blocks.append(Group(title=one.case.title, blocks=tuple(tables), opened=True))
     if not blocks:
@@ -37,30 +37,17 @@ def figures(dossier: Dossier) -> Section:
 
 
 def _price_table(asked: Asked, one: Weighed) -> Table:
-    each = EACH[asked.unit]
     grams = ("O = E · I #", "M #") if asked.intensity else ()
     total = ("SCI score #",) if asked.intensity and not one.no_score else ()
-    many = (f"a million {each}s #",) if asked.unit != "training" else ()
-    heads = (
-        "variant",
-        "score",
-        "E #",
-        *grams,
-        *total,
-        *many,
-        "random uncertainty",
-        "method uncertainty",
-        "tier",
-        "order",
-    )
+    many = (f"{MANY[asked.unit]} #",) if asked.unit in MANY else ()
     factor = "" if asked.pue is None else f" times PUE {asked.pue:g}"
-    deciding = "the score" if total else "operational grams" if asked.intensity else "energy"
-    caption = (
-        f"Price of one {each}. E is gross energy of processor and accelerator{factor}. Both uncertainties are of "
-        f"{deciding}; they are of different kinds and are not added."
-    )
+    caption = f"Price of {EACH[asked.unit]}. E is gross energy of processor and accelerator{factor}."
     rows = tuple(tuple(_price_row(asked, one, price, bool(total))) for price in one.prices.values())
-    return Table(caption=caption, columns=columns(*heads), rows=rows)
+    return Table(
+        caption=caption,
+        columns=columns("variant", "score", "E #", *grams, *total, *many, "order"),
+        rows=rows,
+    )
 
 
 def _price_row(asked: Asked, one: Weighed, price: Price, total: bool) -> Iterator[Cell]:
@@ -74,15 +61,48 @@ def _price_row(asked: Asked, one: Weighed, price: Price, total: bool) -> Iterato
         yield Cell(text=shown(price.estimate(price.operational), "g")[0])
         yield Cell(text=shown(price.estimate(price.embodied), "g")[0] if price.embodied else "not given")
     if total:
-        yield Cell(text=shown(price.estimate(price.total), "g")[0])
-    if asked.unit != "training":
+        scored = price.name in one.case.scores
+        text = formatting.quantity(deciding.mean, "g")
+        yield Cell(text=text if scored else "no score: accuracy not measured")
+    if asked.unit in MANY:
         yield Cell(text=formatting.quantity(deciding.mean * MILLION, price.unit))
-    yield Cell(
-        text=shown(deciding, price.unit)[1], notes=(f"{1 - one.case.alpha:.0%}, {price.reading.basis}",)
-    )
-    yield _method_error(price)
-    yield Cell(word=price.reading.method, notes=(price.reading.tool,))
     yield _place(one, price)
+
+
+def _uncertainty_table(asked: Asked, one: Weighed) -> Table:
+    what = "E · I + M" if not one.no_score else "E · I" if asked.intensity else "E"
+    return Table(
+        caption=f"How sure {what} is. Random uncertainty is scatter of what was metered; method uncertainty is "
+        "how far the meter or model itself may be off. They differ in kind and are not added. Of intensity "
+        "and embodied carbon neither source tells an error.",
+        columns=columns("variant", "random uncertainty", "method uncertainty", "tier"),
+        rows=tuple(
+            (
+                Cell(text=price.name),
+                _random_error(one.case, price),
+                _method_error(price),
+                Cell(word=price.reading.method, notes=(price.reading.tool,)),
+            )
+            for price in one.prices.values()
+        ),
+    )
+
+
+def _random_error(case: Case, price: Price) -> Cell:
+    estimate = price.estimate(price.deciding)
+    if estimate.low is None or estimate.high is None:
+        return Cell(text="no interval", notes=("a single window says nothing of scatter",))
+    return Cell(
+        text=_between(estimate.mean, (estimate.low, estimate.high), price.unit),
+        notes=(f"{1 - case.alpha:.0%} interval, {price.reading.basis}",),
+    )
+
+
+def _between(mean: float, bounds: tuple[float, float], unit: str) -> str:
+    """ "5.84 to 5.88 µg (−0.3% to +0.3%)"."""
+    text, interval = formatting.with_bounds(mean, *bounds, unit)
+    low, high = (f"{end / mean - 1:+.1%}".replace("-", "−") for end in bounds)
+    return f"{interval} {text.rpartition(' ')[2]} ({low} to {high})"
 
 
 def _score(case: Case, name: str) -> Cell:
@@ -101,7 +121,9 @@ def _method_error(price: Price) -> Cell:
     if bounds is None:
         return Cell(text="unknown", notes=("nobody can say how far the method is off",))
     mean = price.estimate(price.deciding).mean
-    return Cell(text=formatting.with_bounds(mean, *bounds, price.unit)[1])
+    return Cell(
+        text=_between(mean, bounds, price.unit), notes=(price.reading.details.get("method_basis", ""),)
+    )
 
 
 def _place(one: Weighed, price: Price) -> Cell:
@@ -169,4 +191,5 @@ def _net(reading: Reading | None) -> str:
     """Net energy as a share of gross."""
     if reading is None or reading.net_joules is None:
         return ""
-    return f"{reading.subject.rpartition('/')[2]} {reading.net_joules / reading.joules:.0%} of gross"
+    what = "training" if reading.phase == TRAINING else "serving"
+    return f"{what} {reading.net_joules / reading.joules:.0%} of gross"

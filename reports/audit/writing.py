@@ -138,6 +138,12 @@ def _warnings(found: Dossier) -> Iterator[str]:
     if any(one.no_score for one in found.weighed):
         reasons = list(dict.fromkeys(one.no_score for one in found.weighed if one.no_score))
         yield f"Not an SCI score: {'; '.join(reasons)}."
+    other = [r.implementation for r in found.readings if r.details.get("same_weights") == "no"]
+    if other:
+        yield (
+            f"The metered training of {formatting.listed(list(dict.fromkeys(other)))} ended in other weights "
+            "than those whose score stands here."
+        )
     count = sum(known.flagged(reading) for reading in found.readings)
     if count:
         windows = sum(reading.windows for reading in found.readings)
