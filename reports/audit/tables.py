@@ -58,8 +58,11 @@ def _price_row(asked: Asked, one: Weighed, price: Price, total: bool) -> Iterato
         text=formatting.quantity(price.kilowatt_hours, "kWh"), notes=(formatting.quantity(joules.mean, "J"),)
     )
     if asked.intensity:
-        yield Cell(text=shown(price.estimate(price.operational), "g")[0])
-        yield Cell(text=shown(price.estimate(price.embodied), "g")[0] if price.embodied else "not given")
+        yield Cell(text=formatting.quantity(price.estimate(price.operational).mean, "g"))
+        made = (
+            formatting.quantity(price.estimate(price.embodied).mean, "g") if price.embodied else "not given"
+        )
+        yield Cell(text=made)
     if total:
         scored = price.name in one.case.scores
         text = formatting.quantity(deciding.mean, "g")
@@ -72,9 +75,9 @@ def _price_row(asked: Asked, one: Weighed, price: Price, total: bool) -> Iterato
 def _uncertainty_table(asked: Asked, one: Weighed) -> Table:
     what = "E · I + M" if not one.no_score else "E · I" if asked.intensity else "E"
     return Table(
-        caption=f"How sure {what} is. Random uncertainty is scatter of what was metered; method uncertainty is "
-        "how far the meter or model itself may be off. They differ in kind and are not added. Of intensity "
-        "and embodied carbon neither source tells an error.",
+        caption=f"How sure {what} is. Random uncertainty is scatter of what was metered; method uncertainty "
+        "is how far the meter or model itself may be off. They differ in kind and are not added. Sources of "
+        "intensity and embodied carbon tell no error.",
         columns=columns("variant", "random uncertainty", "method uncertainty", "tier"),
         rows=tuple(
             (
