@@ -41,3 +41,4 @@ FORMATS: dict[str, str] = {
 }
 
 WRITER = "reports.page:write_reports"
+AUDITOR = "reports.audit.writing:write_audit"
