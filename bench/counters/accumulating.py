@@ -1,4 +1,4 @@
-"""A counter of energy: what its register gained since it was opened."""
+"""A counter of energy: what its register gained since it was first asked."""
 
 from __future__ import annotations
 
@@ -37,9 +37,8 @@ class EnergyCounter:
         self._lock = threading.Lock()
         self._lost = ""
         self._counts = 0
-        self._read_after = clock()
-        self._last = read()
-        self._moved_before = clock()
+        self._last: int | None = None
+        self._read_after = self._moved_before = clock()
 
     def joules(self) -> float:
         """See `Counter.joules`."""
@@ -62,6 +61,9 @@ class EnergyCounter:
             return self._register.in_joules(self._counts)
 
     def _take(self, reading: int, after: float, before: float) -> None:
+        if self._last is None:
+            self._last, self._read_after, self._moved_before = reading, after, before
+            return
         counts = self._register.gained(self._last, reading, before - self._read_after)
         still = after - self._moved_before
         if counts:

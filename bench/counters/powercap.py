@@ -29,7 +29,11 @@ DEEPEST = 3
 
 
 class NotAllowedError(CounterError):
-    """A file that is there and may not be read by this user."""
+    """The file at `path` is there and may not be read by this user."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path.name} may not be read by this user")
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +45,9 @@ class Zone:
     domain: str
     component: Component
 
-    @property
-    def energy(self) -> Path:
-        return self.folder / "energy_uj"
-
     def microjoules(self) -> int:
         """What the register reads now. Raises CounterError."""
-        return whole_number(self.energy)
+        return whole_number(self.folder / "energy_uj")
 
     def span_microjoules(self) -> int:
         """The largest reading. Raises CounterError, also where it is 0."""
@@ -70,7 +70,7 @@ def whole_number(path: Path) -> int:
     try:
         return int(path.read_text())
     except PermissionError:
-        raise NotAllowedError(f"{path.name} may not be read by this user") from None
+        raise NotAllowedError(path) from None
     except OSError as error:
         raise CounterError(f"{path.name} cannot be read: {error.strerror}") from None
     except ValueError:

@@ -21,7 +21,7 @@ MOST_WATTS = 1000.0
 # RAPL moves about every millisecond.
 WATCHED_MOVES = 20
 WATCHED_SECONDS = 0.5
-BARE_METAL = "measure on bare metal: no command in here makes it count"
+ELSEWHERE = "no command mends it: measure elsewhere or with a wall meter"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Candidate:
     register: Register | None = None
     pace: Pace | None = None
     reason: str = ""
-    allowed: bool = True
+    forbidden: Path | None = None
 
 
 def open_rapl(root: Path, *, clock: Callable[[], float], pause: Callable[[float], None]) -> Found:
@@ -58,7 +58,7 @@ def open_rapl(root: Path, *, clock: Callable[[], float], pause: Callable[[float]
         if isinstance(opened, EnergyCounter):
             counters.append(opened)
         else:
-            advice = BARE_METAL if opened.allowed else _allow(root, candidates)
+            advice = ELSEWHERE if opened.forbidden is None else _allow(root, candidates)
             refused.setdefault((opened.zone.component, opened.reason, advice), []).append(name)
     refusals = [
         Refusal(subject=", ".join(names), reason=reason, advice=advice)
@@ -99,7 +99,7 @@ def _looked_at(
             )
         except CounterError as error:
             candidate.reason = str(error)
-            candidate.allowed = not isinstance(error, NotAllowedError)
+            candidate.forbidden = error.path if isinstance(error, NotAllowedError) else None
         else:
             watched.append((candidate, Watched(read=zone.microjoules, register=register)))
     only = [register for _, register in watched]
@@ -126,17 +126,14 @@ def _first_usable(
             continue
         zone = candidate.zone
         domain = Domain(name=zone.domain, component=zone.component, tool=tool, method="measured")
-        try:
-            return EnergyCounter(domain, zone.microjoules, candidate.register, candidate.pace, clock)
-        except CounterError as error:
-            candidate.reason = str(error)
+        return EnergyCounter(domain, zone.microjoules, candidate.register, candidate.pace, clock)
     return same[0]
 
 
 def _allow(root: Path, candidates: Sequence[Candidate]) -> str:
     """The command that lets everyone read, until the next start of the machine."""
-    files = [candidate.zone.energy for candidate in candidates if not candidate.allowed]
-    if all(file.parent.parent == root for file in files):
+    files = [candidate.forbidden for candidate in candidates if candidate.forbidden is not None]
+    if all(file.parent.parent == root and file.name == "energy_uj" for file in files):
         return f"sudo chmod a+r {shlex.quote(str(root))}/intel-rapl*/energy_uj"
     return "sudo chmod a+r " + " ".join(shlex.quote(str(file)) for file in files)
 

@@ -52,7 +52,7 @@ class SampledPower:
         self._lock = threading.Lock()
         self._lost = ""
         self._joules = 0.0
-        self._watts, self._at = read(), clock()
+        self._last: tuple[float, float] | None = None
 
     def joules(self) -> float:
         """See `Counter.joules`."""
@@ -64,12 +64,13 @@ class SampledPower:
             except CounterError as error:
                 raise CounterError(f"{self.domain.name}: {error}") from None
             now = self._clock()
-            gap = now - self._at
+            at, before = self._last or (now, watts)
+            gap = now - at
             if gap > self.safe_seconds:
                 self._lost = (
                     f"{self.domain.name} was not sampled for {gap:.1f} s: what it drew meanwhile is unknown"
                 )
                 raise CounterError(self._lost)
-            self._joules += gap * (self._watts + watts) / 2
-            self._watts, self._at = watts, now
+            self._joules += gap * (before + watts) / 2
+            self._last = now, watts
             return self._joules

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import counter_cases
 import pytest
-from counters import Clock, Gpu, Power, Recording, Register, steady
+from counters import Clock, Gpu, Nvml, Power, Recording, Register, steady
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.counters import CounterError, Domain, Reader
+from bench.counters import CounterError, Domain, Reader, open_counters
 from bench.counters.accumulating import EnergyCounter
 from bench.counters.pace import Pace
 from bench.counters.sampled import SampledPower
@@ -108,10 +108,10 @@ class Scripted:
     """A register that answers what it is told; raises what is an error."""
 
     def __init__(self, clock: Clock, *readings: int | CounterError, seconds: float = 0.1) -> None:
-        self._readings, self._clock, self._seconds = list(readings), clock, seconds
+        self._readings, self._clock, self.seconds = list(readings), clock, seconds
 
     def __call__(self) -> int:
-        self._clock.pause(self._seconds)
+        self._clock.pause(self.seconds)
         reading = self._readings.pop(0)
         if isinstance(reading, CounterError):
             raise reading
@@ -122,6 +122,7 @@ def test_an_unreadable_moment_costs_nothing_and_lost_energy_is_never_forgotten()
     clock = Clock()
     read = Scripted(clock, 100, CounterError("gone"), 5_000_100, 50, 6_000_000)
     counter = EnergyCounter(DOMAIN, read, PACKAGE, PACE, clock)
+    assert counter.joules() == 0.0
     with pytest.raises(CounterError, match="package-0: gone"):
         counter.joules()
     assert counter.joules() == 5.0
@@ -136,14 +137,23 @@ def test_a_process_stopped_between_reading_and_clock_does_not_call_a_counter_dea
     counter = EnergyCounter(
         DOMAIN, Scripted(clock, 0, 9_000_000, 9_000_000, seconds=30.0), PACKAGE, PACE, clock
     )
-    assert counter.joules() == 9.0
-    assert counter.joules() == 9.0
+    assert [counter.joules() for _ in range(3)] == [0.0, 9.0, 9.0]
+
+
+def test_a_process_stopped_within_a_reading_may_have_missed_a_wrap() -> None:
+    clock = Clock()
+    read = Scripted(clock, 0, 5)
+    counter = EnergyCounter(DOMAIN, read, PACKAGE, PACE, clock)
+    assert counter.joules() == 0.0
+    read.seconds = 140.0
+    with pytest.raises(CounterError, match="wrap unseen"):
+        counter.joules()
 
 
 def test_two_readings_within_an_update_are_no_standing_still() -> None:
     clock = Clock()
     counter = EnergyCounter(DOMAIN, Scripted(clock, 7, 7, 7, seconds=0.01), PACKAGE, PACE, clock)
-    assert counter.joules() == counter.joules() == 0.0
+    assert counter.joules() == counter.joules() == counter.joules() == 0.0
 
 
 def test_power_is_integrated_over_a_gap_of_failed_samples_up_to_a_second() -> None:
@@ -156,6 +166,7 @@ def test_power_is_integrated_over_a_gap_of_failed_samples_up_to_a_second() -> No
 
     sampled = replace(DOMAIN, name="gpu-0", component="accelerator", method="sampled")
     counter = SampledPower(sampled, read, PACE, clock)
+    counter.joules()
     failing = True
     clock.pause(0.5)
     with pytest.raises(CounterError, match="gpu-0: busy"):
@@ -167,6 +178,30 @@ def test_power_is_integrated_over_a_gap_of_failed_samples_up_to_a_second() -> No
     for _ in range(2):
         with pytest.raises(CounterError, match=r"not sampled for 1\.1 s"):
             counter.joules()
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["energy", "power"])
+def test_nothing_is_lost_between_opening_and_the_first_reading(counts: bool) -> None:
+    """A model may be built meanwhile, for minutes, and nobody reads."""
+    gpu = Gpu(power=steady(60.0), counts=counts)
+    with counter_cases.machine() as built:
+        built.package("intel-rapl:0", "package-0", Register(power=steady(60.0), start=0.999))
+        found = open_counters(
+            built.tree.folder, Nvml(built.clock, gpu), clock=built.clock, pause=built.clock.pause
+        )
+        built.clock.pause(900.0)
+        assert [counter.joules() for counter in found.counters] == [0.0, 0.0]
+        built.clock.pause(1.0)
+        assert [counter.joules() for counter in found.counters] == pytest.approx([60.0, 60.0], rel=0.001)
+
+
+def test_power_that_rises_between_samples_counts_with_its_mean() -> None:
+    clock = Clock()
+    watts = iter((100.0, 200.0))
+    counter = SampledPower(DOMAIN, lambda: next(watts), PACE, clock)
+    assert counter.joules() == 0.0
+    clock.pause(0.5)
+    assert counter.joules() == pytest.approx(75.0)
 
 
 def test_a_gpu_that_tells_0_watts_is_refused() -> None:
@@ -245,6 +280,7 @@ def test_the_reader_keeps_a_window_whole_that_wraps_many_times() -> None:
         DOMAIN, lambda: register.reading(clock.now - 1000.0) or 0, arithmetic, PACE, clock
     )
     reader = Reader([counter])
+    assert counter.joules() == 0.0
     for _ in range(1000):
         clock.pause(reader.interval_seconds)
         reader.read()

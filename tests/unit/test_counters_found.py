@@ -73,6 +73,14 @@ def test_the_command_names_files_where_zones_lie_within_one_another(built: Machi
     assert advice == f"sudo chmod a+r {folder}/energy_uj {folder}/intel-rapl:0:1/energy_uj"
 
 
+def test_the_command_names_another_file_where_that_is_what_may_not_be_read(built: Machine) -> None:
+    built.package("intel-rapl:0", "package-0", PACKAGE)
+    span = built.tree.folder / "intel-rapl:0" / "max_energy_range_uj"
+    span.chmod(0o400)
+    with as_nobody():
+        assert of_rapl(found_on(built)).advice == f"sudo chmod a+r {span}"
+
+
 def test_a_folder_that_may_not_be_listed_has_its_own_command(built: Machine) -> None:
     built.package("intel-rapl:0", "package-0", PACKAGE)
     built.tree.folder.chmod(0o700)
@@ -91,6 +99,15 @@ def test_more_than_nine_packages_stand_in_order(built: Machine) -> None:
     for number in range(11):
         built.package(f"intel-rapl:{number}", f"package-{number}", PACKAGE)
     assert names(found_on(built)) == [f"package-{number}" for number in range(11)]
+
+
+def test_the_first_way_to_a_package_is_used_where_both_count(built: Machine) -> None:
+    built.tree.zone("intel-rapl-mmio:0", "package-0", replace(PACKAGE, power=steady(500.0)))
+    built.package("intel-rapl:1", "package-0", replace(PACKAGE, power=steady(50.0)))
+    (counter,) = found_on(built).counters
+    before = counter.joules()
+    built.clock.pause(1.0)
+    assert counter.joules() - before == pytest.approx(50.0, rel=0.01)
 
 
 def test_memory_is_named_after_its_package_and_die(built: Machine) -> None:
