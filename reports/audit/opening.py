@@ -73,7 +73,9 @@ def answer(one: Weighed) -> str:
 def _score(one: Weighed) -> str:
     if one.no_score:
         return f"not an SCI score, because {one.no_score}. The table holds what is known of it."
-    return f"an SCI score, of the boundary below: {SPECIFICATION}"
+    calculated = any(not price.reading.read for price in one.prices.values())
+    how = "by calculation, as the specification calls energy from a model, " if calculated else ""
+    return f"an SCI score, {how}of the boundary below: {SPECIFICATION}"
 
 
 def how_sure(one: Weighed) -> str:

@@ -197,6 +197,12 @@ def test_request_volume_flips_where_training_is_paid_back(tmp_path: Path) -> Non
     assert flip.answer == "flips" and flip.at == pytest.approx(2900 / 0.01875, rel=0.03)
 
 
+def test_break_even_has_no_upper_end_where_scatter_reaches_nothing(tmp_path: Path) -> None:
+    told_of = section(found(tmp_path, MadeUpAudit(scatter=0.6)), "change")
+    assert "scatter leaves no upper end" in told_of
+    assert not re.search(r"[-−]\d[\d,]* to", told_of.partition("After how many")[2])
+
+
 def test_failed_rows_have_their_reason_and_no_number(tmp_path: Path) -> None:
     whole = found(tmp_path, MadeUpAudit(), **FULL)
     reason = "the counter package-0 went back while a window ran"
