@@ -82,7 +82,7 @@ def _break_even_row(serving: Price, training: Price) -> Iterator[Cell]:
 
 
 def _ends(once: Estimate, each: Estimate) -> str:
-    """The least training over the dearest inference, to the other way about; no end where scatter reaches 0."""
+    """Least training over dearest inference, to the other way about; no end where scatter reaches 0."""
     if once.low is None or once.high is None or each.low is None or each.high is None:
         return "no interval"
     least = formatting.length(break_even(max(once.low, 0.0), each.high))

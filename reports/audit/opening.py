@@ -44,7 +44,7 @@ def _lines(dossier: Dossier, one: Weighed) -> Iterator[tuple[str, str]]:
     )
     yield "Functional unit R", f"{A_UNIT[unit]}, at the score that stands beside it in the table below"
     yield "Answer", answer(one)
-    yield "Score", _score(one)
+    yield "SCI", _score(one)
     yield "How sure", how_sure(one)
     if one.flips:
         yield "What would change it", would_change(one)

@@ -87,6 +87,12 @@ def test_the_metered_run_has_an_order_with_its_intervals(tmp_path: Path) -> None
     assert in_words(one.ranking.neighbours[0]).startswith("9.")
 
 
+def test_the_reference_stands_first_whatever_was_measured_first(tmp_path: Path) -> None:
+    run = MadeUpAudit(variants={name: VARIANTS[name] for name in ("performer", "softmax", "linear")})
+    (case,) = found(tmp_path, run).cases
+    assert case.names == ("softmax@torch", "performer@torch", "linear@torch")
+
+
 def test_the_price_of_an_inference_is_traced_to_its_rows(tmp_path: Path) -> None:
     run = MadeUpAudit()
     (one,) = found(tmp_path, run, **FULL).weighed
