@@ -79,8 +79,12 @@ def asked(
     table, reason = _table()
     if country and table is None and intensity is None:
         raise IntensityError(reason)
-    mean = table.intensity(country) if table is not None and country else None
-    chosen = mean if intensity is None else given(intensity, mean.zone if mean else country, intensity_source)
+    chosen = None
+    if intensity is not None:
+        zone = table.zone(country) if table is not None and country else country
+        chosen = given(intensity, zone, intensity_source)
+    elif table is not None and country:
+        chosen = table.intensity(country)
     return Asked(
         unit=next(unit for unit in UNITS if unit == functional_unit),
         intensity=chosen,

@@ -21,7 +21,7 @@ from reports.frame import Results
 _DIVISORS: Mapping[Unit, str] = {"inference": "items", "token": "tokens", "training": ""}
 A_UNIT: Mapping[Unit, str] = {
     "inference": "one inference (one example classified or answered)",
-    "token": "one token taken in by an inference",
+    "token": "one position taken in by an inference, padding included",
     "training": "one whole training, at the learning rate chosen, to the score stated",
 }
 EACH: Mapping[Unit, str] = {"inference": "an inference", "token": "a token", "training": "a training"}

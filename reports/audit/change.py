@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reports import formatting
 from reports.audit.asked import Asked
-from reports.audit.carbon import break_even
+from reports.audit.carbon import Estimate, break_even
 from reports.audit.cases import EACH, MANY, Case
 from reports.audit.dossier import Dossier, Weighed
 from reports.audit.intensities import Country, IntensityError
@@ -78,11 +78,17 @@ def _break_even_row(serving: Price, training: Price) -> Iterator[Cell]:
     yield Cell(text=serving.name)
     yield Cell(text=formatting.quantity(once.mean, training.unit))
     yield Cell(text=formatting.quantity(each.mean, serving.unit))
-    interval = "no interval"
-    if once.low and once.high and each.low and each.high:
-        ends = break_even(once.low, each.high), break_even(once.high, each.low)
-        interval = " to ".join(map(formatting.length, ends))
-    yield Cell(text=formatting.length(break_even(once.mean, each.mean)), notes=(interval,))
+    yield Cell(text=formatting.length(break_even(once.mean, each.mean)), notes=(_ends(once, each),))
+
+
+def _ends(once: Estimate, each: Estimate) -> str:
+    """Least training over dearest inference, to the other way about; no end where scatter reaches 0."""
+    if once.low is None or once.high is None or each.low is None or each.high is None:
+        return "no interval"
+    least = formatting.length(break_even(max(once.low, 0.0), each.high))
+    if each.low <= 0:
+        return f"from {least}; scatter leaves no upper end"
+    return f"{least} to {formatting.length(break_even(once.high, each.low))}"
 
 
 def _break_even_table(rows: Sequence[tuple[Cell, ...]], *, modelled: bool) -> Table:

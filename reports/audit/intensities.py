@@ -55,14 +55,23 @@ class Countries:
     rows: Mapping[str, Country]
     source: str
 
-    def intensity(self, code: str) -> Intensity:
-        """The annual mean of a country; raises IntensityError for one that the table has no value of."""
+    def zone(self, code: str) -> str:
+        """ "France (FRA)"; raises IntensityError for a code that the table does not have."""
+        row = self._row(code)
+        return f"{row.name} ({row.code})"
+
+    def _row(self, code: str) -> Country:
         row = self.rows.get(code.strip().upper())
         if row is None:
             near = ", ".join(self._near(code)) or "none"
             raise IntensityError(
                 f"no intensity for the country {code!r}: give the three letters of ISO 3166-1; near: {near}"
             )
+        return row
+
+    def intensity(self, code: str) -> Intensity:
+        """The annual mean of a country; raises IntensityError for one that the table has no value of."""
+        row = self._row(code)
         if not row.grams_per_kilowatt_hour > 0:
             raise IntensityError(
                 f"the table gives {row.name} ({row.code}) {row.grams_per_kilowatt_hour:g} g/kWh for "
@@ -70,7 +79,7 @@ class Countries:
             )
         return Intensity(
             grams_per_kilowatt_hour=row.grams_per_kilowatt_hour,
-            zone=f"{row.name} ({row.code})",
+            zone=self.zone(code),
             year=str(row.year),
             kind=f"annual mean of {row.year}, location-based; hours of the day and seasons are not in it",
             source=self.source,

@@ -98,7 +98,7 @@ def _windows(reading: Reading) -> Iterator[str]:
     if details.get("window_seconds"):
         yield f"shortest {details['window_seconds']} s"
     if details.get("calls_per_window"):
-        yield f"{details['calls_per_window']} calls in the first"
+        yield f"calls in the first: {details['calls_per_window']}"
     if details.get("fewest_ticks") and reading.read:
         yield f"at least {details['fewest_ticks']} counter steps"
     if details.get("same_weights"):

@@ -44,7 +44,7 @@ def _lines(dossier: Dossier, one: Weighed) -> Iterator[tuple[str, str]]:
     )
     yield "Functional unit R", f"{A_UNIT[unit]}, at the score that stands beside it in the table below"
     yield "Answer", answer(one)
-    yield "Score", _score(one)
+    yield "SCI", _score(one)
     yield "How sure", how_sure(one)
     if one.flips:
         yield "What would change it", would_change(one)
@@ -73,7 +73,9 @@ def answer(one: Weighed) -> str:
 def _score(one: Weighed) -> str:
     if one.no_score:
         return f"not an SCI score, because {one.no_score}. The table holds what is known of it."
-    return f"an SCI score, of the boundary below: {SPECIFICATION}"
+    calculated = any(not price.reading.read for price in one.prices.values())
+    how = "by calculation, as the specification calls energy from a model, " if calculated else ""
+    return f"an SCI score, {how}of the boundary below: {SPECIFICATION}"
 
 
 def how_sure(one: Weighed) -> str:

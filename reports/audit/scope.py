@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from reports.audit.asked import Asked
 from reports.audit.dossier import Dossier
 from reports.audit.prices import NO_EMBODIED, NO_INTENSITY
+from reports.audit.readings import TRAINING
 from reports.content import Block, Items, Paragraph, Section, Table, columns, words
 
 NOT_COUNTED = (
@@ -45,7 +46,18 @@ def boundary(dossier: Dossier) -> Section:
         columns=columns("part", "in or out", "why"),
         rows=tuple(rows),
     )
-    return Section(name="boundary", title="Boundary", blocks=(table,))
+    return Section(name="boundary", title="Boundary", blocks=(table, *_covered(dossier)))
+
+
+def _covered(dossier: Dossier) -> Iterator[Block]:
+    """What a metered call covers, as the rows say it."""
+    covers = {
+        ("a training" if reading.phase == TRAINING else "a call of the model"): str(reading.details["covers"])
+        for reading in dossier.readings
+        if reading.details.get("covers")
+    }
+    if covers:
+        yield Items(items=tuple((f"What {what} covers", text) for what, text in covers.items()))
 
 
 def inputs(dossier: Dossier) -> Section:

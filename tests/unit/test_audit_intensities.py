@@ -89,3 +89,8 @@ def test_a_given_intensity_wins_over_the_country_s_mean(monkeypatch: pytest.Monk
     assert found.intensity is not None
     assert (found.intensity.grams_per_kilowatt_hour, found.intensity.zone) == (12.5, "Alphabeta (AAB)")
     assert found.intensity.kind == "as given on the command line"
+    # Where the table's value is unusable, a given one still has its zone; an unknown country has none.
+    unusable = asked(country="ZZZ", intensity=12.5).intensity
+    assert unusable is not None and unusable.zone == "Zeroland (ZZZ)"
+    with pytest.raises(IntensityError):
+        asked(country="XXX", intensity=12.5)
