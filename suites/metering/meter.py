@@ -1,4 +1,4 @@
-"""What a meter of energy is. It either tells joules or raises `MeterError`; it never tells 0 for a failure."""
+"""What a meter of energy is: it tells joules or raises `MeterError`, and never tells 0 for a failure."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any
 
@@ -167,9 +168,7 @@ class CodecarbonMeter:
 
 
 def _tool() -> str:
-    import codecarbon
-
-    return f"codecarbon {codecarbon.__version__}"
+    return f"codecarbon {version('codecarbon')}"
 
 
 def _hardware(tracker: Any, component: Component) -> Any:
@@ -218,8 +217,8 @@ def _guess(watts: float) -> str:
 
 def _known_watts(name: str | None) -> float | None:
     """The TDP that codecarbon's table has for a processor."""
-    from codecarbon.core import cpu
-    from codecarbon.core.hardware_cache import get_cached_tdp
+    from codecarbon.core import cpu, hardware_cache
 
-    found: float | None = get_cached_tdp(cpu)._get_cpu_power_from_registry(name) if name else None
+    table: Any = hardware_cache
+    found: float | None = table.get_cached_tdp(cpu)._get_cpu_power_from_registry(name) if name else None
     return found

@@ -149,9 +149,7 @@ class Windows:
         self.meter.begin()
         self.around.wait(self.least_seconds)
         reading, seconds = self.meter.end(), self.around.seconds() - start
-        return Window(
-            calls=1, seconds=seconds, reading=reading, outside_load=self.around.load(load, seconds)
-        )
+        return Window(calls=1, seconds=seconds, reading=reading, outside_load=self.around.load(load, seconds))
 
 
 def _how_many(seconds: float, a_call: float) -> int:
