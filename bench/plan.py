@@ -140,7 +140,9 @@ class Planner:
     def _interleaved(self, suite: Suite) -> Iterator[Job]:
         """One job a framework, launch and kind of work: all arms in one process."""
         groups: dict[str, list[Workload]] = {label: [] for label in WORK_LABELS}
-        for workload in sorted(self.selection.workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase)):
+        for workload in sorted(
+            self.selection.workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase)
+        ):
             groups[work_label(workload)].append(workload)
         for label, workloads in groups.items():
             launches = WHOLE_TRAININGS if label == WHOLE else self.profile.launches
@@ -232,9 +234,7 @@ class Planner:
 
     def _with_all_arms(self, suite: Suite, step: Step, framework: str) -> Step:
         arms = tuple(self._arms(suite, step, framework, control=False))
-        return replace(
-            self.make.built(step, framework), arms=arms, reference=reference_of(arms, framework)
-        )
+        return replace(self.make.built(step, framework), arms=arms, reference=reference_of(arms, framework))
 
     def _metered_steps(self, suite: Suite, task: Task) -> list[Step]:
         """A whole training of the task, and answering its test inputs."""
