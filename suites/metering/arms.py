@@ -32,7 +32,7 @@ def in_windows(
     bench: Bench,
     ready: list[Ready],
     *,
-    opened: Callable[[str], Meter] = open_meter,
+    opened: Callable[[str], Meter] | None = None,
     surroundings: Surroundings | None = None,
 ) -> list[Measurement]:
     """The rows of all arms that are ready, and of idling. An arm that breaks has its own row with the reason;
@@ -48,7 +48,7 @@ def in_windows(
         return ran
 
     try:
-        with opened(bench.job.device) as meter:
+        with (opened or open_meter)(bench.job.device) as meter:
             windows = Windows(
                 meter,
                 count=step.windows,
