@@ -181,7 +181,7 @@ def _forward(repeated: Repeated) -> Ready:
         raise NotImplementedError(
             f"{task.name} is not answered by one pass: its score takes {task.evaluator}"
         )
-    call = _passes(framework, repeated.trained_model(), repeated.data, task)
+    call = passes(framework, repeated.trained_model(), repeated.data, task)
     started = time.perf_counter()
     call()
     framework.synchronise()
@@ -196,7 +196,7 @@ def _forward(repeated: Repeated) -> Ready:
     return Ready(arm=repeated.arm, unit=Unit(call=call, seconds=warm.seconds), told=lambda: told)
 
 
-def _passes(framework: Framework, model: Model, data: TaskData, task: Task) -> Callable[[], Any]:
+def passes(framework: Framework, model: Model, data: TaskData, task: Task) -> Callable[[], Any]:
     """Each call is a pass over the next whole batch of the test side, and after the last over the first."""
     count = len(data.test_targets)
     starts = range(0, max(count - task.batch, 0) + 1, task.batch)[:MOST_BATCHES]
