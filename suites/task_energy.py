@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from suites.framework import Trainer
 
 TRAINING_RUN, FORWARD = "training_run", "forward"
+COVERS = {
+    TRAINING_RUN: "one training at the chosen rate: building, compilation and every step;"
+    " not the grid of rates, scoring or looks at attention",
+    FORWARD: "one pass over one batch of test inputs that are in memory; not reading or cutting up texts",
+}
 WARM_SECONDS = 1.0
 WARM_STEPS = 2
 # Test batches that a call may come to, one after another: no more than fit the memory anywhere.
@@ -151,6 +156,7 @@ class Repeated(Training):
         items = batches * self.task.batch
         return {
             "phase": phase,
+            "covers": COVERS[phase],
             "architecture": self.task.architecture,
             "key_length": str(self.task.max_length),
             "batch": str(self.task.batch),
@@ -200,12 +206,12 @@ def passes(framework: Framework, model: Model, data: TaskData, task: Task) -> Ca
     """Each call is a pass over the next whole batch of the test side, and after the last over the first."""
     count = len(data.test_targets)
     starts = range(0, max(count - task.batch, 0) + 1, task.batch)[:MOST_BATCHES]
-    passes = []
+    calls = []
     for start in starts:
         chosen = np.minimum(np.arange(start, start + task.batch), count - 1)
         arrays = framework.arrays([array[chosen] for array in data.test_inputs], "float32")
-        passes.append(framework.forward(model, arrays))
-    turn = itertools.cycle(passes)
+        calls.append(framework.forward(model, arrays))
+    turn = itertools.cycle(calls)
     return lambda: next(turn)()
 
 

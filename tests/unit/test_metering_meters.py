@@ -59,10 +59,11 @@ class MadeUpCounter:
     safe_seconds: float = 1000.0
     told: list[float] = field(default_factory=lambda: [0.0])
     broken: str = ""
+    tool: str = "made up"
 
     @property
     def domain(self) -> Domain:
-        return Domain(name=self.name, component=self.component, tool="made up", method=self.method)
+        return Domain(name=self.name, component=self.component, tool=self.tool, method=self.method)
 
     def joules(self) -> float:
         if self.broken:
@@ -249,6 +250,9 @@ def test_what_has_a_counter_is_counted_and_the_rest_modelled() -> None:
 def test_an_accelerator_that_nobody_uses_is_left_out() -> None:
     meter, _ = opened("cpu", MadeUpCounter("processor"), MadeUpCounter("accelerator", "gpu-0"))
     assert [part.component for part in meter.parts] == ["processor"]
+    replayed = MadeUpCounter("accelerator", "gpu-0", tool="made up, replayed")
+    meter, _ = opened("cpu", MadeUpCounter("processor"), replayed)
+    assert [part.component for part in meter.parts] == ["processor", "accelerator"]
 
 
 def test_an_accelerator_in_use_without_a_counter_is_refused_with_the_reason() -> None:
