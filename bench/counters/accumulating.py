@@ -9,9 +9,9 @@ from bench.counters.counter import CounterError, Domain
 from bench.counters.pace import Pace
 from bench.counters.unwrapping import Register
 
-# No processor, memory or GPU that is switched on draws nothing for a second.
-STILL_SECONDS = 1.0
-STILL_UPDATES = 20
+# Nothing that is switched on draws nothing: a register that misses this many updates counts no longer.
+STILL_SECONDS = 0.2
+STILL_UPDATES = 10
 
 
 class EnergyCounter:
@@ -49,7 +49,10 @@ class EnergyCounter:
             # The moment of a reading lies between two looks at the clock, which a busy or stopped process
             # may take far apart: each check uses the one that is on the safe side.
             after = self._clock()
-            reading = self._read()
+            try:
+                reading = self._read()
+            except CounterError as error:
+                raise CounterError(f"{self.domain.name}: {error}") from None
             before = self._clock()
             try:
                 self._take(reading, after, before)

@@ -45,8 +45,11 @@ def open_counters(
 
 def _of_amd(hwmon: Path) -> tuple[Refusal, ...]:
     """The counters of the driver amd_energy, which Linux dropped in 5.13, are not read."""
-    names = sorted(hwmon.glob("*/name")) if hwmon.is_dir() else []
-    if not any(name.read_text().strip() == "amd_energy" for name in names):
+    try:
+        named = any(name.read_text().strip() == "amd_energy" for name in hwmon.glob("*/name"))
+    except OSError:
+        return ()  # nothing is lost: these would not be read anyway
+    if not named:
         return ()
     reason = "counters of the driver amd_energy are not supported: powercap has the same energy"
     return (Refusal(subject="amd_energy", reason=reason, advice="sudo modprobe intel_rapl_msr"),)

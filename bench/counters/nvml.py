@@ -84,7 +84,7 @@ class Library:
             nvml.nvmlInit()
         except nvml.NVMLError as error:
             if getattr(error, "value", 0) in NO_DRIVER:
-                advice = "measure where `nvidia-smi` lists a GPU (in a container: docker run --gpus all …)"
+                advice = "nvidia-smi must list a GPU (in a container: docker run --gpus all)"
                 raise RefusedError("there is no NVIDIA driver", advice) from None
             raise RefusedError(f"does not open: {error}", "nvidia-smi") from None
 

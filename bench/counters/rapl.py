@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.counters.accumulating import EnergyCounter
-from bench.counters.counter import Counter, CounterError, Domain, Found, Refusal
+from bench.counters.counter import Component, Counter, CounterError, Domain, Found, Refusal
 from bench.counters.pace import Pace, Watched, watch
 from bench.counters.powercap import NotAllowedError, Tree, Zone, find_zones, on_sysfs
 from bench.counters.unwrapping import Register
@@ -51,7 +51,7 @@ def open_rapl(root: Path, *, clock: Callable[[], float], pause: Callable[[float]
     tool = "RAPL (powercap)" if on_sysfs(root) else "RAPL (powercap, replayed)"
     candidates = _looked_at(tree.zones, clock, pause)
     counters: list[Counter] = []
-    refused: dict[tuple[str, str], list[str]] = {}
+    refused: dict[tuple[Component, str, str], list[str]] = {}
     for name in dict.fromkeys(zone.domain for zone in tree.zones):
         same = [candidate for candidate in candidates if candidate.zone.domain == name]
         opened = _first_usable(same, tool, clock)
@@ -59,12 +59,26 @@ def open_rapl(root: Path, *, clock: Callable[[], float], pause: Callable[[float]
             counters.append(opened)
         else:
             advice = BARE_METAL if opened.allowed else _allow(root, candidates)
-            refused.setdefault((opened.reason, advice), []).append(name)
+            refused.setdefault((opened.zone.component, opened.reason, advice), []).append(name)
     refusals = [
         Refusal(subject=", ".join(names), reason=reason, advice=advice)
-        for (reason, advice), names in refused.items()
+        for (_, reason, advice), names in refused.items()
     ]
-    return Found(counters=tuple(counters), refusals=tuple(refusals))
+    return _whole(Found(counters=tuple(counters), refusals=tuple(refusals)))
+
+
+def _whole(found: Found) -> Found:
+    """Work may run on any package: without the counters of all of them those of some would be too little."""
+    for kind in ("package", "dram"):
+        lacking = [refusal for refusal in found.refusals if refusal.subject.startswith(kind)]
+        left_over = [counter for counter in found.counters if counter.domain.name.startswith(kind)]
+        if lacking and left_over:
+            reason = f"only a part: {lacking[0].subject} cannot be counted"
+            names = ", ".join(counter.domain.name for counter in left_over)
+            part = Refusal(subject=names, reason=reason, advice=lacking[0].advice)
+            kept = tuple(counter for counter in found.counters if counter not in left_over)
+            found = Found(counters=kept, refusals=(*found.refusals, part))
+    return found
 
 
 def _looked_at(
@@ -140,7 +154,7 @@ def _none_there(root: Path, tree: Tree) -> Refusal:
         )
     reason = f"{root} holds no counter" if root.is_dir() else f"there is no {root}"
     if _is_virtual():
-        advice = "measure on bare metal: a virtual machine does not show its host's counters"
+        advice = "measure on bare metal: guests do not see the counters of their host"
         return Refusal(subject="RAPL", reason=f"{reason}, as in virtual machines", advice=advice)
     if platform.machine() not in ("x86_64", "AMD64"):
         advice = "measure with a wall meter, or on an Intel or AMD processor"
@@ -148,8 +162,8 @@ def _none_there(root: Path, tree: Tree) -> Refusal:
     return Refusal(subject="RAPL", reason=reason, advice="sudo modprobe intel_rapl_msr")
 
 
-def _is_virtual(cpuinfo: Path = CPUINFO) -> bool:
+def _is_virtual() -> bool:
     try:
-        return " hypervisor" in cpuinfo.read_text()
+        return " hypervisor" in CPUINFO.read_text()
     except OSError:
         return False

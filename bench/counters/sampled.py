@@ -59,7 +59,10 @@ class SampledPower:
         with self._lock:
             if self._lost:
                 raise CounterError(self._lost)
-            watts = self._read()
+            try:
+                watts = self._read()
+            except CounterError as error:
+                raise CounterError(f"{self.domain.name}: {error}") from None
             now = self._clock()
             gap = now - self._at
             if gap > self.safe_seconds:

@@ -57,9 +57,7 @@ class Register:
         believable = self.most_watts * (seconds + STALE_SECONDS)
         if 2 * counts <= self.span and self.in_joules(counts) <= believable:
             return counts
-        moved = "went back" if after < before else "jumped"
-        meaning = "a wrap" if after < before else "that"
-        raise CounterError(
-            f"{moved} from {before:,} to {after:,} {self.unit} within {seconds:.2f} s: {meaning} would be "
-            f"{self.in_joules(counts):,.0f} J, beyond {self.most_watts:,.0f} W"
-        )
+        moved = f"from {before:,} to {after:,} {self.unit} within {seconds:.2f} s"
+        if after < before:
+            raise CounterError(f"went back {moved}: a wrap would take more than {self.most_watts:,.0f} W")
+        raise CounterError(f"jumped {moved}, which is more than {self.most_watts:,.0f} W")
