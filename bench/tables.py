@@ -17,6 +17,7 @@ from bench.schema import Variant
 
 NAME_WIDTH, CELL_WIDTH = 24, 17
 ROOM_FOR_COSTS = 120
+UNREAD = ("modelled", "assumed")
 COLOURS = {"better": "green", "worse": "red", "same": "blue", "undecided": "yellow"}
 
 
@@ -137,28 +138,33 @@ def _long_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
     for name in dict.fromkeys(verdict["implementation"] for verdict in verdicts):
         table.add_row(Text(name, "bold"))
         for verdict in (verdict for verdict in verdicts if verdict["implementation"] == name):
-            word = str(verdict["word"])
-            table.add_row(
-                Text(f"  {_axis(verdict)}"), Text(word, COLOURS.get(word, "")), *map(Text, _numbers(verdict))
-            )
+            table.add_row(Text(f"  {_axis(verdict)}"), _word(verdict), *map(Text, _numbers(verdict)))
     return table
 
 
 def _axis(verdict: Mapping[str, Any]) -> str:
-    """What a verdict is on: a phase or memory with the length, or the task and metric."""
+    """What a verdict is on: a phase, memory or energy with the length, or the task and what of it."""
     if verdict["axis"] == "score":
         return f"{verdict['subject']} {verdict['metric']}"
     axis = verdict["phase"] if verdict["axis"] == "time" else verdict["axis"]
+    if not verdict["length"]:
+        return f"{verdict['subject'].replace('/', ' ')} {axis}".replace("_", " ")
     return f"{axis} {verdict['length']:,}".replace("_", " ")
+
+
+def _word(verdict: Mapping[str, Any]) -> Text:
+    """The verdict, on energy with how the joules are known: "better, measured", "undecided: modelled"."""
+    word = str(verdict["word"])
+    shown = Text(word, COLOURS.get(word, ""))
+    if verdict["axis"] == "energy":
+        shown.append(f"{':' if verdict['method'] in UNREAD else ','} {verdict['method']}")
+    return shown
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> Text:
     if verdict is None:
         return Text("not measured", "dim")
-    word = str(verdict["word"])
-    return Text.assemble(
-        (word, COLOURS.get(word, "")), *(f"\n{number}" for number in _numbers(verdict) if number)
-    )
+    return Text.assemble(_word(verdict), *(f"\n{number}" for number in _numbers(verdict) if number))
 
 
 def _numbers(verdict: Mapping[str, Any]) -> tuple[str, str]:
@@ -178,6 +184,9 @@ def print_summary(console: Console, report: Mapping[str, Any], page: str) -> Non
     console.print(verdict_table(report, console.width))
     if report.get("provisional"):
         note = "Provisional: a settled figure takes 8 planned launches and 3 seeds; see --profile full."
+        console.print(note, markup=False)
+    if any(v["axis"] == "energy" and v["method"] in UNREAD for v in report["verdicts"]):
+        note = "Modelled energy adds nothing to latency: nothing is ranked on it."
         console.print(note, markup=False)
     failed = [row for row in report.get("failures") or [] if row.get("status") == "failed"]
     if failed:

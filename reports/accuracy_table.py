@@ -9,7 +9,7 @@ from typing import Any
 
 from reports import formatting
 from reports.accuracy_pairs import Pairs
-from reports.comparisons import Comparison
+from reports.comparison import Comparison
 from reports.content import Cell, Column, Table
 from reports.directions import is_control
 from reports.estimates import Figure, is_score

@@ -12,6 +12,7 @@ VIEWS: tuple[View, ...] = (
     View(name="crossover", title="Where a variant starts to pay", target="reports.crossover:render"),
     View(name="scaling", title="How cost grows with length", target="reports.scaling:render"),
     View(name="tradeoff", title="Score against cost", target="reports.tradeoff:render"),
+    View(name="energy", title="Energy, and how it is known", target="reports.energy.view:render"),
     View(name="accuracy", title="Scores on each task", target="reports.accuracy:render"),
     View(name="robustness", title="Accuracy under attack", target="reports.robustness:render"),
     View(name="training", title="How training went", target="reports.training:render"),
@@ -19,6 +20,11 @@ VIEWS: tuple[View, ...] = (
         name="explanations",
         title="What decided, and whether to believe it",
         target="reports.explanations:render",
+    ),
+    View(
+        name="transfer",
+        title="What knowledge from elsewhere is worth",
+        target="reports.transfer:render",
     ),
     View(name="figures", title="Every figure", target="reports.figures:render"),
     View(name="failures", title="What failed and why", target="reports.failures:render"),
@@ -35,3 +41,4 @@ FORMATS: dict[str, str] = {
 }
 
 WRITER = "reports.page:write_reports"
+AUDITOR = "reports.audit.writing:write_audit"

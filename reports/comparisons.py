@@ -1,6 +1,7 @@
-"""Every candidate against the reference it was measured beside: time, memory, scores, frameworks.
+"""Every candidate against the reference it was measured beside: time, memory, energy, scores, frameworks.
 
 Times and memory are compared as ratios, paired within a launch; the unit of evidence is the launch.
+Energies are paired window by window (see `reports.energy.pairs`).
 Scores are compared as differences, paired by seed; the unit of evidence is the seed. Benjamini and
 Hochberg's correction then runs over all cells: a cell that differs on its own but not in this company
 is undecided, and says so.
@@ -12,9 +13,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from bench.schema import Verdict
 from bench.statistics import (
     benjamini_hochberg,
     decision_level,
@@ -23,57 +23,21 @@ from bench.statistics import (
     p_value,
     paired_log_ratio,
 )
+from reports.comparison import (
+    SETTLED_LAUNCHES,
+    SETTLED_REPEATS,
+    SETTLED_SEEDS,
+    Axis,
+    Comparison,
+    Effects,
+    compared,
+    with_estimate,
+)
 from reports.directions import better
+from reports.energy.pairs import energies
 from reports.frame import Results
 
-SETTLED_LAUNCHES = 8
-SETTLED_SEEDS = 3
-SETTLED_REPEATS = 3
-
-Axis: TypeAlias = Literal["time", "memory", "score", "framework"]
-Effects: TypeAlias = tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One cell: `effects` are log ratios by launch, or differences of mean scores by seed.
-
-    `axis` says what is compared and `phase` which call; `planned` is how many launches were to be made.
-    """
-
-    axis: Axis
-    phase: str
-    suite: str
-    metric: str
-    unit: str
-    subject: str
-    series: str
-    architecture: str
-    length: int
-    implementation: str
-    reference: str
-    framework: str
-    environment_id: str
-    effects: Effects
-    planned: int
-    verdict: Verdict
-    adjusted_p: float | None = None
-
-    @property
-    def provisional(self) -> bool:
-        """Whether fewer launches (or seeds) stand behind it than a settled figure needs."""
-        if self.axis == "score":
-            return len(self.effects) < SETTLED_SEEDS
-        if self.axis == "memory":
-            return len(self.effects) < SETTLED_REPEATS
-        # A comparison that stopped early did so at a scheduled look, at the level that look allows.
-        cut_short = len(self.effects) < self.planned and self.verdict.word == "undecided"
-        return self.planned < SETTLED_LAUNCHES or cut_short
-
-    @property
-    def decided_difference(self) -> bool:
-        """Whether it was found to be better or worse."""
-        return self.verdict.word in ("better", "worse")
+__all__ = ["SETTLED_LAUNCHES", "SETTLED_REPEATS", "SETTLED_SEEDS", "Comparison", "compare", "control_effects"]
 
 
 def compare(results: Results) -> tuple[Comparison, ...]:
@@ -82,6 +46,7 @@ def compare(results: Results) -> tuple[Comparison, ...]:
         *_ratios(results, results.select("throughput", "seconds"), "time", "framework", _time_effect),
         *_ratios(results, results.select("memory", "peak_bytes"), "memory", "framework", _memory_effect),
         *_ratios(results, results.select("crossing", "seconds"), "framework", "variant", _time_effect),
+        *energies(results),
         *_differences(results),
     ]
     return _corrected(found, results)
@@ -170,7 +135,7 @@ def _ratio(
     planned = max(1, results.planned(list(rows["run"].unique()), counted))
     level = decision_level(len(effects), max(planned, len(effects)), results.alpha)
     verdict = judge(effects, level=level, margin=results.margin, better="lower")
-    return _compared(
+    return compared(
         first,
         names,
         axis=axis,
@@ -179,32 +144,8 @@ def _ratio(
         series=first["series"],
         effects=effects,
         planned=planned,
-        verdict=_with_estimate(verdict, math.exp(fmean(effects)), "launch"),
+        verdict=with_estimate(verdict, math.exp(fmean(effects)), "launch"),
     )
-
-
-def _compared(first: Any, names: tuple[str, str, str, str], **judged: Any) -> Comparison:
-    """A comparison of the candidate whose `first` row this is."""
-    reference, implementation, environment, subject = names
-    return Comparison(
-        suite=first["suite"],
-        metric=first["metric"],
-        subject=subject,
-        architecture=first["architecture"],
-        length=int(first["length"]),
-        implementation=implementation,
-        reference=reference,
-        framework=first["framework"],
-        environment_id=environment,
-        **judged,
-    )
-
-
-def _with_estimate(verdict: Verdict, estimate: float, unit: str) -> Verdict:
-    """One launch gives an estimate but no interval, and therefore no decision."""
-    if verdict.ratio is not None:
-        return verdict
-    return replace(verdict, ratio=estimate, reason=f"one {unit} has no scatter, so there is no interval")
 
 
 def _differences(results: Results) -> Iterator[Comparison]:
@@ -239,7 +180,7 @@ def _difference(
     level = 1 - results.score_alpha
     direction = better("accuracy", first["metric"])
     verdict = judge_differences(differences, level=level, margin=margin, better=direction)
-    return _compared(
+    return compared(
         first,
         names,
         axis="score",
@@ -247,20 +188,26 @@ def _difference(
         unit=first["unit"],
         series=names[-1],
         effects=differences,
+        unit_of_evidence="seed",
         planned=SETTLED_SEEDS,
-        verdict=_with_estimate(verdict, fmean(differences), "seed"),
+        verdict=with_estimate(verdict, fmean(differences), "seed"),
     )
 
 
 def _corrected(comparisons: Sequence[Comparison], results: Results) -> tuple[Comparison, ...]:
-    """Costs and scores are two families: they are judged at different levels, by readers who ask apart."""
+    """Costs, energies and scores are families of their own: they are judged at different levels, by readers
+    who ask apart, and the p of windows that one launch took says less than one of launches."""
     found = list(comparisons)
-    for is_score, alpha in ((False, results.alpha), (True, results.score_alpha)):
-        family = [i for i, c in enumerate(found) if (c.axis == "score") == is_score and len(c.effects) >= 2]
-        adjusted = benjamini_hochberg([p_value(found[index].effects) for index in family])
-        for index, p in zip(family, adjusted, strict=True):
-            found[index] = _in_company(found[index], p, alpha, len(family))
+    for family, alpha in (("cost", results.alpha), ("energy", results.alpha), ("score", results.score_alpha)):
+        mine = [i for i, c in enumerate(found) if _family(c) == family and len(c.effects) >= 2]
+        adjusted = benjamini_hochberg([p_value(found[index].effects) for index in mine])
+        for index, p in zip(mine, adjusted, strict=True):
+            found[index] = _in_company(found[index], p, alpha, len(mine))
     return tuple(found)
+
+
+def _family(comparison: Comparison) -> str:
+    return comparison.axis if comparison.axis in ("energy", "score") else "cost"
 
 
 def _in_company(comparison: Comparison, p: float, alpha: float, cells: int) -> Comparison:

@@ -96,6 +96,16 @@ class Section:
     data: Any = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a writer of HTML or Markdown needs: a title, what stands under it, and the sections."""
+
+    title: str
+    lead: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
 Render: TypeAlias = Callable[[Evidence], Section]
 
 

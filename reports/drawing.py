@@ -199,11 +199,23 @@ def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def scatter(
-    lines: Sequence[Line], levels: Mapping[str, float], *, name: str, x_title: str, y_title: str
+    lines: Sequence[Line],
+    levels: Mapping[str, float],
+    *,
+    name: str,
+    x_title: str,
+    y_title: str,
+    front: Sequence[Point] = (),
 ) -> str:
-    """One named point an implementation with its interval; `levels` are the trivial answers, drawn across."""
+    """One named point an implementation with its interval; `levels` are the trivial answers, drawn across.
+
+    `front` are the points that nothing beats, the cheapest first: a dotted stair leads from one to the next.
+    """
     with matplotlib.rc_context(seaborn.axes_style("whitegrid") | STYLE):
         figure, axes = _empty(width=0.84)
+        if len(front) > 1:
+            xs, ys = [point.x for point in front], [point.y for point in front]
+            axes.step(xs, ys, where="post", color=MUTED, linewidth=1.0, linestyle=":", zorder=1)
         for line in lines:
             _dot(axes, line)
         axes.margins(0.12)

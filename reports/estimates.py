@@ -8,9 +8,7 @@ the slowest hundredth of thirty calls, is `below_resolution` with the reason and
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
@@ -18,8 +16,13 @@ import numpy
 
 from bench.paired import wilson
 from bench.statistics import interval
-from reports.comparisons import SETTLED_LAUNCHES, SETTLED_SEEDS, seed_means
+from reports.comparison import SETTLED_LAUNCHES, SETTLED_SEEDS
+from reports.comparisons import seed_means
+from reports.energy.figures import energy_figures
+from reports.figure import Figure, cells, figure_of, nothing, over_launches
 from reports.frame import Results
+
+__all__ = ["LEARNT", "Figure", "estimate", "is_score", "over_launches"]
 
 # Suites whose values are scores of trained models, a row a seed.
 LEARNT = ("accuracy", "transfer")
@@ -45,39 +48,6 @@ _SETTLED = frozenset({"parameters", "learning_rate", "diverged"})
 _OF_SUCCESSES = frozenset({"attack_queries", "attack_changed"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One figure of one implementation. `estimate` is None for every status but `ok`;
-    `low` and `high` are None where fewer than two launches (or seeds) stand behind it."""
-
-    suite: str
-    metric: str
-    unit: str
-    implementation: str
-    role: str
-    subject: str
-    series: str
-    length: int
-    environment_id: str
-    status: str
-    reason: str
-    method: str
-    tool: str
-    estimate: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
-    launches: int = 0
-    values: int = 0
-    warmups: int = 0
-    provisional: bool = False
-
-    @property
-    def variant(self) -> str:
-        """The implementation without its framework."""
-        return self.implementation.rpartition("@")[0] or self.implementation
-
-
 def estimate(results: Results) -> tuple[Figure, ...]:
     """All figures of all suites, in the order in which they were measured."""
     level = 1 - results.alpha
@@ -85,47 +55,11 @@ def estimate(results: Results) -> tuple[Figure, ...]:
         *_timings(results, level),
         *_each(results.select("memory"), level),
         *_each(_yardsticks(results), level),
+        *energy_figures(results, level),
         *_scores(results, level),
         *_attacked(results, level),
         *_without_value(results),
     )
-
-
-def _cells(rows: Any) -> Iterator[Any]:
-    """Groups of rows that are one figure: same work, same implementation, same role."""
-    names = ["environment_id", "suite", "metric", "subject", "implementation", "role"]
-    fine = rows[rows["status"] == "ok"]
-    for _, group in fine.groupby(names, sort=False):
-        yield group
-
-
-def _figure(rows: Any, **fields: Any) -> Figure:
-    first = rows.iloc[0]
-    known = {
-        name: first[name]
-        for name in (
-            "suite",
-            "metric",
-            "unit",
-            "implementation",
-            "role",
-            "subject",
-            "series",
-            "environment_id",
-        )
-    }
-    known |= {"method": first["method"], "tool": first["tool"], "status": "ok", "reason": ""}
-    known |= {"length": int(first["length"]), "values": sum(len(values) for values in rows["values"])}
-    return Figure(**(known | fields))
-
-
-def over_launches(values: Sequence[float], level: float) -> tuple[float, float | None, float | None]:
-    """Geometric mean over launches with its t interval, which one launch cannot have."""
-    logs = [math.log(value) for value in values]
-    if len(logs) < 2:
-        return math.exp(logs[0]), None, None
-    centre, low, high = interval(logs, level)
-    return math.exp(centre), math.exp(min(low, 700.0)), math.exp(min(high, 700.0))
 
 
 def _spread(values: Sequence[float], level: float) -> dict[str, Any]:
@@ -147,26 +81,22 @@ def _yardsticks(results: Results) -> Any:
 
 def _each(rows: Any, level: float) -> Iterator[Figure]:
     """One median a launch, as it was measured."""
-    for group in _cells(rows):
+    for group in cells(rows):
         values = [median(launch) for launch in group["values"]]
         if min(values) > 0:
-            yield _figure(group, **_spread(values, level))
+            yield figure_of(group, **_spread(values, level))
         else:
-            yield _nothing(group, "below_resolution", "what was measured is not above zero")
-
-
-def _nothing(rows: Any, status: str, reason: str, **fields: Any) -> Figure:
-    return _figure(rows, status=status, reason=reason, launches=len(rows), **fields)
+            yield nothing(group, "below_resolution", "what was measured is not above zero")
 
 
 def _timings(results: Results, level: float) -> Iterator[Figure]:
-    for group in _cells(results.select("throughput", "seconds")):
+    for group in cells(results.select("throughput", "seconds")):
         if group.iloc[0]["role"] == "control":
             continue
         yield from _percentiles(group, level)
         yield from _rates(group, level)
         yield from _share_of_gemm(results, group, level)
-    for group in _cells(results.select("crossing", "seconds")):
+    for group in cells(results.select("crossing", "seconds")):
         yield from _percentiles(group, level)
 
 
@@ -177,19 +107,19 @@ def _percentiles(rows: Any, level: float) -> Iterator[Figure]:
     for name, percent, needed in _PERCENTILES:
         if percent != 50 and batched > 1:
             reason = f"each value is the mean of {batched} calls, which hides the slow ones"
-            yield _nothing(rows, "below_resolution", reason, metric=name)
+            yield nothing(rows, "below_resolution", reason, metric=name)
         elif calls < needed:
             reason = f"needs {needed} calls in each launch, had {calls}"
-            yield _nothing(rows, "below_resolution", reason, metric=name)
+            yield nothing(rows, "below_resolution", reason, metric=name)
         else:
             values = [float(numpy.percentile(launch, percent)) for launch in rows["values"]]
-            yield _figure(rows, metric=name, warmups=warmups, **_spread(values, level))
+            yield figure_of(rows, metric=name, warmups=warmups, **_spread(values, level))
 
 
 def _derived(rows: Any, level: float, amount: float, **fields: Any) -> Figure:
     """What is done in one call, by the second: items, tokens, shares of the machine's speed."""
     values = [amount / median(launch) for launch in rows["values"]]
-    return _figure(rows, **fields, **_spread(values, level))
+    return figure_of(rows, **fields, **_spread(values, level))
 
 
 def _rates(rows: Any, level: float) -> Iterator[Figure]:
@@ -226,14 +156,14 @@ def _share_of_gemm(results: Results, rows: Any, level: float) -> Iterator[Figure
 
 
 def _scores(results: Results, level: float) -> Iterator[Figure]:
-    learnt = (_cells(results.select(suite)) for suite in LEARNT)
+    learnt = (cells(results.select(suite)) for suite in LEARNT)
     for group in itertools.chain.from_iterable(learnt):
         metric = group.iloc[0]["metric"]
         if metric in _SERIES:
             continue
         means = list(seed_means(group).values())
         without_scatter = metric in _SETTLED or group.iloc[0]["role"] == "baseline"
-        yield _figure(group, **(_constant(means) if without_scatter else _over_seeds(means, level)))
+        yield figure_of(group, **(_constant(means) if without_scatter else _over_seeds(means, level)))
 
 
 def _constant(means: Sequence[float]) -> dict[str, Any]:
@@ -252,12 +182,12 @@ def _over_seeds(means: Sequence[float], level: float) -> dict[str, Any]:
 def _attacked(results: Results, level: float) -> Iterator[Figure]:
     """What is found on trained models: means over seeds; what a successful attack took, its median."""
     for suite in ("robustness", "attack_transfer"):
-        for group in _cells(results.select(suite)):
+        for group in cells(results.select(suite)):
             values = [value for row in group["values"] for value in row]
             if group.iloc[0]["metric"] in _OF_SUCCESSES:
-                yield _figure(group, estimate=median(values), launches=len(group))
+                yield figure_of(group, estimate=median(values), launches=len(group))
             else:
-                yield _figure(group, **_share(values, list(seed_means(group).values()), level))
+                yield figure_of(group, **_share(values, list(seed_means(group).values()), level))
 
 
 def _share(values: Sequence[float], means: Sequence[float], level: float) -> dict[str, Any]:
@@ -276,7 +206,7 @@ def _without_value(results: Results) -> Iterator[Figure]:
     missing = frame[(frame["status"] != "ok") & (frame["suite"] != "certificate")]
     for _, group in missing.groupby(names, sort=False):
         first = group.iloc[0]
-        yield _nothing(group, first["status"], first["reason"])
+        yield nothing(group, first["status"], first["reason"])
 
 
 def is_score(metric: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.comparisons import Comparison, compare
+from reports.comparison import Comparison
+from reports.comparisons import compare
 from reports.estimates import Figure, estimate
 from reports.frame import Results
 

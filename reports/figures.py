@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from reports import formatting
-from reports.comparisons import Comparison
+from reports.comparison import Comparison
 from reports.content import Block, Cell, Column, Group, Paragraph, Section, Table
+from reports.energy.pairs import SUITES as ENERGY
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.failures import summary
@@ -26,15 +27,15 @@ _TITLES = {
     "seconds": "time of one call",
 }
 _LONGEST_REASON = 60
-_WITH_THEIR_TASK = {"accuracy", "robustness", "attack_transfer"}
+_IN_THEIR_VIEW = {"accuracy", "robustness", "attack_transfer", *ENERGY}
 _ROLES = {"reference": 0, "candidate": 1, "control": 2, "yardstick": 3, "baseline": 4}
 
 
 def render(evidence: Evidence) -> Section:
-    """Folded tables by suite and kind of work; scores and attacks stand with their task, not here again."""
+    """Folded tables by suite and kind of work; scores, attacks and energy stand in views of their own."""
     groups: dict[tuple[str, str], list[Figure]] = {}
     for figure in evidence.figures:
-        if figure.suite not in _WITH_THEIR_TASK:
+        if figure.suite not in _IN_THEIR_VIEW:
             groups.setdefault((figure.suite, figure.series), []).append(figure)
     blocks: list[Block] = [
         Group(title=f"{suite}: {series}", blocks=(_table(figures, evidence),))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reports.comparisons import Comparison
+from reports.comparison import Comparison
 from reports.estimates import Figure
 from reports.page import Report, write_whole
 
@@ -72,8 +72,9 @@ def _figure(figure: Figure) -> dict[str, Any]:
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     verdict = comparison.verdict
     known = {name: getattr(comparison, name) for name in FIELDS if hasattr(comparison, name)}
-    known |= {"metric": f"{comparison.metric}_against_reference", "role": "candidate", "status": "ok"}
+    known |= {"metric": f"{comparison.metric}_against_reference", "role": "candidate"}
+    known |= {"status": "ok" if verdict.ratio is not None else "inconclusive"}
     known |= {"estimate": verdict.ratio, "low": verdict.low, "high": verdict.high, "level": verdict.level}
-    known |= {"verdict": verdict.word, "reason": verdict.reason, "method": "measured"}
-    known |= {"launches": len(comparison.effects)}
+    known |= {"verdict": verdict.word, "reason": verdict.reason, "method": comparison.method}
+    known |= {"launches": comparison.launches}
     return {name: value for name, value in known.items() if value is not None}

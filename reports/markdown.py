@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports.content import Block, Cell, Group, Items, Listing, Paragraph, Plot, Section, Table
+from reports.content import Block, Cell, Document, Group, Items, Listing, Paragraph, Plot, Section, Table
 from reports.page import Report, write_whole
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
@@ -14,7 +14,12 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 def write(report: Report, folder: Path) -> Path:
     """`report.md` in `folder`."""
-    return write_whole(folder / "report.md", "\n".join(_lines(report)).rstrip() + "\n")
+    return write_whole(folder / "report.md", told(report))
+
+
+def told(document: Report | Document) -> str:
+    """A whole document as Markdown."""
+    return "\n".join(_lines(document)).rstrip() + "\n"
 
 
 def escaped(text: str) -> str:
@@ -22,7 +27,7 @@ def escaped(text: str) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report | Document) -> Iterator[str]:
     yield f"# {escaped(report.title)}"
     yield ""
     for warning in report.warnings:

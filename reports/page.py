@@ -18,7 +18,7 @@ import markupsafe
 from bench.schema import View
 from reports import formatting
 from reports.catalog import FORMATS, VIEWS
-from reports.content import Block, Section
+from reports.content import Block, Document, Section
 from reports.evidence import Evidence, gather
 from reports.frame import read_results
 
@@ -30,6 +30,14 @@ _WORDS = {
     "failed": "bad",
     "false alarm": "bad",
     "inconclusive": "open",
+    "measured": "good",
+    "sampled": "good",
+    "modelled": "open",
+    "assumed": "open",
+    "flips": "open",
+    "unknown": "open",
+    "cannot flip": "even",
+    "no flip seen": "even",
 }
 
 
@@ -129,6 +137,11 @@ def write_whole(path: Path, text: str) -> Path:
 
 def write(report: Report, folder: Path) -> Path:
     """`index.html` in `folder`."""
+    return write_whole(folder / "index.html", rendered("page.html", report))
+
+
+def rendered(template: str, report: Report | Document) -> str:
+    """A document through one of the templates."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
         autoescape=True,
@@ -140,7 +153,7 @@ def write(report: Report, folder: Path) -> Path:
     environment.filters["kind"] = _kind
     environment.filters["tone"] = lambda word: _WORDS.get(word, "quiet")
     environment.filters["drawing"] = markupsafe.Markup
-    return write_whole(folder / "index.html", environment.get_template("page.html").render(report=report))
+    return environment.get_template(template).render(report=report)
 
 
 def _breakable(text: str) -> markupsafe.Markup:

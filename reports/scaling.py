@@ -6,8 +6,8 @@ grow as n, so short lengths pull the exponent of an n² attention below 2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Container, Sequence
+from typing import Any, TypeAlias
 
 from bench.statistics import fit_exponent
 from reports import formatting
@@ -16,7 +16,8 @@ from reports.drawing import Line, Point, colours, curves
 from reports.estimates import Figure
 from reports.evidence import Evidence
 
-_COSTS = {
+Cost: TypeAlias = tuple[str, str, str]
+_COSTS: dict[str, Cost] = {
     "latency_p50": ("time", "median time of one call", "s"),
     "peak_bytes": ("memory", "peak memory over the baseline", "B"),
 }
@@ -28,9 +29,10 @@ def render(evidence: Evidence) -> Section:
     palette = colours(evidence.variants)
     blocks: list[Block] = []
     data: list[dict[str, Any]] = []
-    for (suite, series, environment), lines in _series(evidence.figures).items():
+    for (suite, series, environment), lines in over_lengths(evidence.figures, _COSTS).items():
         place = f" on {environment}" if evidence.results.mixed else ""
-        blocks.append(_plot(suite, series, place, lines, palette))
+        cost = _COSTS[next(iter(lines.values()))[0].metric]
+        blocks.append(length_plot(suite, series, place, cost, lines, palette))
         data.extend(_exponent(figures) for figures in lines.values())
     if data:
         blocks.append(_exponents(data, evidence.results.mixed))
@@ -39,12 +41,14 @@ def render(evidence: Evidence) -> Section:
     return Section(name="scaling", title="How cost grows with length", blocks=tuple(blocks), data=data)
 
 
-def _series(figures: Sequence[Figure]) -> dict[tuple[str, str, str], dict[str, list[Figure]]]:
+def over_lengths(
+    figures: Sequence[Figure], metrics: Container[str]
+) -> dict[tuple[str, str, str], dict[str, list[Figure]]]:
     """Figures at two lengths or more: by suite, kind of work and environment, then by implementation."""
     found: dict[tuple[str, str, str], dict[str, list[Figure]]] = {}
     for figure in figures:
         if (
-            figure.metric in _COSTS
+            figure.metric in metrics
             and figure.suite != "crossing"
             and figure.estimate is not None
             and figure.length
@@ -54,9 +58,12 @@ def _series(figures: Sequence[Figure]) -> dict[tuple[str, str, str], dict[str, l
     return {key: lines for key, lines in found.items() if any(len(line) > 1 for line in lines.values())}
 
 
-def _plot(suite: str, series: str, place: str, lines: dict[str, list[Figure]], palette: Any) -> Plot:
+def length_plot(
+    suite: str, series: str, place: str, cost: Cost, lines: dict[str, list[Figure]], palette: Any
+) -> Plot:
+    """The curves of one kind of work; `cost` is its short name, what it is, and its unit."""
     drawn = [_line(name, figures, palette) for name, figures in lines.items()]
-    short, what, unit = _COSTS[next(iter(lines.values()))[0].metric]
+    short, what, unit = cost
     svg = curves(drawn, name=f"scaling {suite} {series}{place}", unit=unit, y_title=f"{what}, log scale")
     ends = [f"{name} {_end(figures)}" for name, figures in lines.items()]
     return Plot(

@@ -31,13 +31,13 @@ def render(evidence: Evidence) -> Section:
     if not blocks:
         blocks.append(Paragraph(text="No task was measured together with its training time."))
     else:
-        blocks.insert(
-            0,
-            Paragraph(
-                text="Up is better (down where the axis says so), left is cheaper. Training seconds are "
-                "those of a whole run, not of interleaved calls: compare speed in the verdict table."
-            ),
+        text = (
+            "Up is better (down where the axis says so), left is cheaper. Training seconds are "
+            "those of a whole run, not of interleaved calls: compare speed in the verdict table."
         )
+        if any(figure.suite == "task_energy" for figure in evidence.figures):
+            text += " Scores over energy stand under “Energy, and how it is known”."
+        blocks.insert(0, Paragraph(text=text))
     return Section(name="tradeoff", title="Score against cost", blocks=tuple(blocks), data=data)
 
 

@@ -10,15 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reports import formatting
-from reports.comparisons import SETTLED_LAUNCHES, SETTLED_REPEATS, SETTLED_SEEDS, Comparison
+from reports.comparison import SETTLED_LAUNCHES, SETTLED_REPEATS, SETTLED_SEEDS, Comparison
 from reports.content import Block, Cell, Column, Items, Paragraph, Section, Table
 from reports.directions import better
+from reports.energy.pairs import HEADLINE, NOTHING_NEW, unranked
 from reports.evidence import Evidence
 from reports.headline import PHASES, Heading, headings, headline
 from reports.outdone import in_short, outdone
 
-_BETTER = {"time": "faster", "memory": "leaner", "score": "better scores"}
-_WORSE = {"time": "slower", "memory": "more memory", "score": "worse scores"}
+_BETTER = {"time": "faster", "memory": "leaner", "energy": "less energy", "score": "better scores"}
+_WORSE = {"time": "slower", "memory": "more memory", "energy": "more energy", "score": "worse scores"}
 
 
 def render(evidence: Evidence) -> Section:
@@ -48,14 +49,22 @@ def _in_short(evidence: Evidence, chosen: dict[tuple[str, str, Heading], Compari
             names = [_doubted(evidence, c) for c in cells if c.verdict.word == word]
             if names:
                 said.append(f"{phrase}: {formatting.listed(names)}")
-        undecided = sum(comparison.verdict.word == "undecided" for comparison in cells)
-        if undecided:
-            said.append(f"undecided: {undecided} of {len(cells)}")
+        said += _open(cells)
         if heading.axis == "score":
             said += in_short(outdone(evidence.figures, heading.subject, heading.metric))
         lines.append((heading.title, "; ".join(said)))
     if lines:
         yield Items(items=tuple(lines))
+
+
+def _open(cells: Sequence[Comparison]) -> Iterator[str]:
+    """How many are undecided, those apart that no measuring of this kind would decide."""
+    refused = sum(unranked(comparison) for comparison in cells)
+    undecided = sum(comparison.verdict.word == "undecided" for comparison in cells) - refused
+    if undecided:
+        yield f"undecided: {undecided} of {len(cells)}"
+    if refused:
+        yield f"undecided, as modelled: {refused} of {len(cells)}; {NOTHING_NEW}"
 
 
 def _doubted(evidence: Evidence, comparison: Comparison) -> str:
@@ -89,6 +98,18 @@ def _caption(evidence: Evidence) -> str:
         f"{results.alpha:g} over all costs, {results.score_alpha:g} over all scores. Provisional: "
         f"planned with fewer than {SETTLED_LAUNCHES} launches, or resting on fewer than "
         f"{SETTLED_REPEATS} memory processes or {SETTLED_SEEDS} seeds."
+        f"{_on_energy(evidence)}"
+    )
+
+
+def _on_energy(evidence: Evidence) -> str:
+    """How the column of energy is to be read; nothing where there is none."""
+    if not any(comparison.axis == "energy" for comparison in evidence.comparisons):
+        return ""
+    return (
+        " Energy: ratio of gross joules without those of memory, paired window by window, corrected among "
+        "energies alone; provisional where all windows are of one launch. Under it stands how the joules "
+        "are known: modelled or assumed ones are never ranked."
     )
 
 
@@ -158,24 +179,30 @@ def _cells(
     return cells
 
 
-def verdict_cell(comparison: Comparison) -> Cell:
-    """A comparison as word, estimate with interval, place and launches."""
+def verdict_cell(comparison: Comparison, *, beside: bool = False) -> Cell:
+    """A comparison as word, estimate with interval, place and launches; place and remarks are left out where
+    it stands `beside` its own figures."""
     verdict, unit = comparison.verdict, comparison.unit
     signed = comparison.axis == "score"
     text, interval = formatting.with_bounds(verdict.ratio, verdict.low, verdict.high, unit, signed=signed)
-    count = formatting.plural(len(comparison.effects), "seed" if signed else "launch")
-    places = () if signed else (_place(comparison),)
+    count = formatting.plural(len(comparison.effects), comparison.unit_of_evidence)
+    known = signed or beside or comparison.suite == "task_energy"
+    places = () if known else (_place(comparison),)
+    remarks = () if beside else comparison.remarks
+    tier = (comparison.method,) if comparison.axis == "energy" else ()
+    if verdict.ratio is None:
+        return Cell(word=verdict.word, notes=(verdict.reason, *places, *remarks))
     return Cell(
         word=verdict.word,
         text=text,
-        notes=(f"({interval})", *places, count),
+        notes=(f"({interval})", *tier, *places, count, *remarks),
         mark="provisional" if comparison.provisional else "",
     )
 
 
 def _place(comparison: Comparison) -> str:
     what = comparison.architecture.replace("_", " ") or comparison.series
-    if comparison.axis == "memory":
+    if comparison.axis == "memory" or comparison.suite == "energy":
         what = f"{what} {PHASES.get(comparison.phase, comparison.phase).lower()}"
     return f"{what}, {formatting.length(comparison.length)} tokens" if comparison.length else what
 
@@ -184,9 +211,12 @@ def _uncompared(evidence: Evidence, row: tuple[str, str], heading: Heading, is_r
     """Why there is no comparison: it is the reference, or the status of what was tried, or nothing was."""
     frame = evidence.results.frame
     mine = frame[(frame["environment_id"] == row[0]) & (frame["implementation"] == row[1])]
-    suite = {"time": "throughput", "memory": "memory", "score": "accuracy"}[heading.axis]
-    tried = mine[mine["suite"] == suite]
-    if heading.axis == "score":
+    suites = {"time": "throughput", "memory": "memory", "score": "accuracy"}
+    suites["energy"] = "task_energy" if heading.subject else "energy"
+    tried = mine[mine["suite"] == suites[heading.axis]]
+    if heading.axis == "energy":
+        tried = tried[tried["metric"] == HEADLINE]
+    if heading.subject:
         tried = tried[tried["subject"] == heading.subject]
     elif heading.phase:
         tried = tried[tried["phase"] == heading.phase]
@@ -233,13 +263,14 @@ def _as_data(comparison: Comparison, headline_cell: bool) -> dict[str, Any]:
         "phase": comparison.phase,
         "length": comparison.length or None,
         "word": verdict.word,
+        "method": comparison.method,
         "estimate": verdict.ratio,
         "low": verdict.low,
         "high": verdict.high,
         "level": verdict.level,
         "margin": verdict.margin,
         "unit": comparison.unit,
-        "launches": len(comparison.effects),
+        "launches": comparison.launches,
         "adjusted_p": comparison.adjusted_p,
         "provisional": comparison.provisional,
         "headline": headline_cell,

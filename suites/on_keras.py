@@ -21,11 +21,11 @@ import numpy as np
 
 from suites.framework import PLAINLY, Batch, Execution, Loss, Model, Trainer
 from suites.keras_gradients import gradients_of, names_of
+from suites.on_keras_device import checked_dtype, keras_device, limit_threads
 from suites.on_keras_loops import PositionalInputs, require_plain, train_on_batch
 from suites.on_keras_losses import loss_of
 from suites.on_keras_training import KerasTrainer
 
-DTYPES = ("float32", "bfloat16", "float64")
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2, "bool": 1}
 PREDICTOR = "_attnbench_predictor"
 
@@ -47,13 +47,13 @@ class Keras:
         if threads < 1:
             raise ValueError(f"Keras needs at least 1 thread, got {threads}")
         self.backend = keras.backend.backend()
-        self.device = _device(device)
+        self.device = keras_device(device)
         # Typed loosely: TensorFlow ships no types, and is imported only where it is the backend.
         self._tensorflow: Any = (
             importlib.import_module("tensorflow") if self.backend == "tensorflow" else None
         )
         if self._tensorflow is not None:
-            _limit_threads(self._tensorflow, threads)
+            limit_threads(self._tensorflow, threads)
             if self.device.startswith("gpu") and not self._tensorflow.config.list_physical_devices("GPU"):
                 # TensorFlow would quietly place the work on the CPU.
                 raise ValueError(f"device {device!r} was asked for, but TensorFlow sees no GPU")
@@ -76,7 +76,9 @@ class Keras:
         """The model on the device, its layers under the policy `dtype`, or the mixed one where `execution`
         asks for autocast; weights come at the first call."""
         before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(f"mixed_{execution.autocast}" if execution.autocast else _dtype(dtype))
+        keras.config.set_dtype_policy(
+            f"mixed_{execution.autocast}" if execution.autocast else checked_dtype(dtype)
+        )
         try:
             with keras.device(self.device):
                 return architecture(attention, **settings)
@@ -85,7 +87,7 @@ class Keras:
 
     def arrays(self, values: Sequence[np.ndarray], dtype: str) -> Batch:
         """The arrays as tensors on the device; floats become `dtype`, integers int32, booleans stay."""
-        _dtype(dtype)
+        checked_dtype(dtype)
         with keras.device(self.device):
             return tuple(_tensor(np.asarray(value), dtype) for value in values)
 
@@ -264,39 +266,6 @@ class Keras:
             return lambda: keras.ops.convert_to_numpy(keras.ops.matmul(left, right)), 2 * size**3
         product = self._compiled(keras.ops.matmul)
         return lambda: product(left, right), 2 * size**3
-
-
-def _limit_threads(tensorflow: Any, threads: int) -> None:
-    threading = tensorflow.config.threading
-    wanted = (
-        (threading.get_intra_op_parallelism_threads, threading.set_intra_op_parallelism_threads, threads),
-        (threading.get_inter_op_parallelism_threads, threading.set_inter_op_parallelism_threads, 1),
-    )
-    for read, write, number in wanted:
-        if read() == number:
-            continue
-        try:
-            write(number)
-        except RuntimeError as error:
-            raise RuntimeError(
-                f"TensorFlow already runs with {read() or 'its own number of'} threads and cannot be"
-                f" limited to {number} any more: open Keras before anything runs on TensorFlow"
-            ) from error
-
-
-def _device(name: str) -> str:
-    """Keras's name of the device: torch's ``cuda`` is every backend's ``gpu``."""
-    kind, _, number = name.partition(":")
-    kinds = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu"}
-    if kind not in kinds or not (number or "0").isdigit():
-        raise ValueError(f"Keras knows no device {name!r}; expected 'cpu', 'cuda' or 'cuda:N'")
-    return f"{kinds[kind]}:{number or '0'}"
-
-
-def _dtype(name: str) -> str:
-    if name not in DTYPES:
-        raise ValueError(f"Keras is measured in {', '.join(DTYPES)}, got dtype {name!r}")
-    return name
 
 
 def _tensor(value: np.ndarray, floating: str) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from made_up_attacks import attack_rows
+from made_up_energy import energy_rows
 from made_up_trainings import chance as _chance
 from made_up_trainings import training_rows
 
@@ -118,6 +119,8 @@ def _records(run: MadeUpRun) -> Iterator[Record]:
     for name, rows in {"training": training_rows, "attacks": attack_rows}.items():
         made = tuple(_measurement(run, **fields) for fields in rows(run, SCORES))
         yield Record(job=name, step=name, measurements=made)
+    metered = tuple(_measurement(run, **fields) for fields in energy_rows(run))
+    yield Record(job="energy", step="energy", measurements=metered)
 
 
 def _measurement(run: MadeUpRun, **fields: Any) -> Measurement:

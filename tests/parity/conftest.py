@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from implementations.catalog import ARCHITECTURES, VARIANTS
-from suites.framework import open_framework
 
 Arrays = dict[str, np.ndarray]
 
@@ -36,8 +35,6 @@ def enforce_shapes_of_keras_layers() -> None:
                 kind.call = enforced(kind.call)
 
 
-# TensorFlow fixes its threads at its first call, whichever test makes it: one, as unit tests ask for later.
-open_framework("keras", device="cpu", threads=1)
 enforce_shapes_of_keras_layers()
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benches import bench_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measuring import Bench
-from bench.schema import Arm, Job, Measurement, Option, Role, Step, Task
+from bench.schema import Arm, Measurement, Option, Role, Step, Task
 from suites.accuracy import measure
 from suites.learning.training import batches
 from suites.tasks.data import DataMissing, Source, TaskData
@@ -154,26 +154,7 @@ def measured(
         seed=seed,
         subject="made-up",
     )
-    job = Job(
-        id="accuracy/made-up",
-        run="run",
-        suite="accuracy",
-        target="suites.accuracy:measure",
-        framework="" if role == "baseline" else "torch",
-        launch=launch,
-        steps=(step,),
-        environment_id="here",
-        device="cpu",
-        threads=1,
-        time_limit=60.0,
-        memory_limit=2**34,
-        exclusive=False,
-        metric="accuracy",
-        unit="fraction",
-        opener="" if role == "baseline" else "suites.framework:open_framework",
-        folder=str(folder or FOLDERS[-1]),
-    )
-    return measure(step, Bench(job, lambda step, arm: None, lambda: None))
+    return measure(step, bench_of("accuracy", step, launch=launch, folder=folder or FOLDERS[-1]))
 
 
 def only(rows: list[Measurement], metric: str) -> Measurement:

@@ -1,6 +1,5 @@
 """Certificates catch the variant that is not what it claims, by the property it breaks, and no right one."""
 
-import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,12 +67,6 @@ def certificate_job(framework: str = "torch") -> Job:
     return next(job for job in made.jobs if job.suite == "certificate")
 
 
-def _let_tensorflow_keep_its_threads() -> None:
-    """Other tests may have run TensorFlow in this process, which then takes no other number of threads."""
-    on_keras = importlib.import_module("suites.on_keras")
-    on_keras._limit_threads = lambda tensorflow, threads: None
-
-
 def certify(
     target: str,
     claims: Claims,
@@ -82,8 +75,6 @@ def certify(
     framework: str = "torch",
     twin: str = "",
 ) -> dict[str, Measurement]:
-    if framework == "keras":
-        _let_tensorflow_keep_its_threads()
     job = certificate_job(framework)
     (planned,) = job.steps
     arm = Arm(

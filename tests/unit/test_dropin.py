@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benches import bench_of
 from torch import Tensor
 from transformers import BertConfig, BertModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.bert import modeling_bert
 
-from bench.measuring import Bench
-from bench.schema import Arm, Claims, Job, Measurement, Option, Step, Task
+from bench.schema import Arm, Claims, Measurement, Option, Step, Task
 from implementations.catalog import VARIANTS
 from implementations.on_torch import sdpa
 from implementations.on_torch.layer import build_layer
@@ -267,26 +267,7 @@ def measured(
         subject="made-up",
         seed=seed,
     )
-    job = Job(
-        id="transfer/made-up",
-        run="run",
-        suite="transfer",
-        target="suites.transfer:measure",
-        framework=framework,
-        launch=seed,
-        steps=(step,),
-        environment_id="here",
-        device="cpu",
-        threads=1,
-        time_limit=60.0,
-        memory_limit=2**34,
-        exclusive=False,
-        metric="accuracy",
-        unit="fraction",
-        opener="suites.framework:open_framework",
-        folder=str(path),
-    )
-    rows = measure(step, Bench(job, lambda step, arm: None, lambda: None))
+    rows = measure(step, bench_of("transfer", step, launch=seed, folder=path))
     return {(row.metric, row.subject.removeprefix("made-up").strip("/")): row for row in rows}
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benches import bench_of
 
 from bench.loading import load
 from bench.measuring import Bench
-from bench.schema import Arm, Job, Measurement, Step
+from bench.schema import Arm, Measurement, Step
 from implementations.catalog import VARIANTS
 from implementations.definitions.projected import Given, Mixture
 from implementations.on_torch.classifiers import build_patch_classifier, build_text_classifier
@@ -308,14 +309,7 @@ def measured(target: str, name: str = "softmax", definition: str = "") -> dict[s
     arm = replace(arm, claims=replace(arm.claims, definition=definition))
     task = replace(SENTIMENT, name="bright", width=12, heads=2, max_length=SIDE * SIDE, variant_options={})
     step = Step(key="bright", arms=(arm,), task=task, subject="bright", examples=100)
-    job = Job(
-        id="interpretability/bright", run="run", suite="interpretability",
-        target="suites.interpretability:measure", framework="torch", launch=0, steps=(step,),
-        environment_id="here", device="cpu", threads=1,
-        time_limit=60.0, memory_limit=2**34, exclusive=False, metric="naopc", unit="index",
-        opener="suites.framework:open_framework",
-    )  # fmt: skip
-    bench = Bench(job, tell=lambda step, arm: None, alive=lambda: None)
+    bench = bench_of("interpretability", step, metric="naopc")
     return {row.metric: row for row in measure(step, bench)}
 
 

@@ -16,7 +16,6 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import tensorflow
 
-from suites import on_keras
 from suites.on_keras import Keras
 
 BATCH, WIDTH, CLASSES = 11, 5, 7
@@ -43,9 +42,7 @@ def architecture(attention: object, *, dropout: float = 0.0) -> Classifier:
 
 
 @pytest.fixture
-def framework(monkeypatch: pytest.MonkeyPatch) -> Keras:
-    # TensorFlow's threads are fixed once a process, and another test may have used it already.
-    monkeypatch.setattr(on_keras, "_limit_threads", lambda tensorflow, threads: None)
+def framework() -> Keras:
     return Keras(device="cpu", threads=1)
 
 
@@ -92,9 +89,9 @@ print(json.dumps(told))
 
 @pytest.mark.slow
 def test_tensorflow_gets_its_threads_once_and_says_so_when_it_is_too_late() -> None:
-    told = json.loads(
-        subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True).stdout
-    )
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TF_NUM_")}
+    command = [sys.executable, "-c", THREADS]
+    told = json.loads(subprocess.run(command, env=own, capture_output=True, text=True, check=True).stdout)
     assert (told["intra"], told["inter"]) == (1, 1)
     assert "already runs with 1 threads and cannot be limited to 3" in told["error"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benches import bench_of
 
-from bench.measuring import Bench
-from bench.schema import Arm, Claims, Job, Measurement, Step, Task
+from bench.schema import Arm, Claims, Measurement, Step, Task
 from suites.framework import NOT_SCORED, open_framework
 from suites.learning import grid
 from suites.learning.models import Blueprint
@@ -116,32 +116,8 @@ def made_up_step(
     )
 
 
-def bench_of(step: Step, folder: Path, launch: int = 0) -> Bench:
-    framework = step.arms[0].implementation.rpartition("@")[2]
-    job = Job(
-        id="transfer/made-up",
-        run="run",
-        suite="transfer",
-        target="suites.transfer:measure",
-        framework=framework,
-        launch=launch,
-        steps=(step,),
-        environment_id="here",
-        device="cpu",
-        threads=1,
-        time_limit=60.0,
-        memory_limit=2**34,
-        exclusive=False,
-        metric="accuracy",
-        unit="fraction",
-        opener="suites.framework:open_framework",
-        folder=str(folder),
-    )
-    return Bench(job, lambda step, arm: None, lambda: None)
-
-
 def rows_of(step: Step, folder: Path, launch: int = 0) -> dict[tuple[str, str], Measurement]:
-    rows = measure(step, bench_of(step, folder, launch))
+    rows = measure(step, bench_of("transfer", step, launch=launch, folder=folder))
     return {(row.metric, row.subject): row for row in rows}
 
 
@@ -229,7 +205,11 @@ def test_the_encoder_moves_by_name_and_the_head_starts_anew(framework: str, tmp_
     pretrained = {name: weights + 1 for name, weights in pretrained.items()}
     step = made_up_step(framework)
     tuning = FineTuning(
-        step=step, arm=step.arms[0], bench=bench_of(step, tmp_path), data=made_up(), pretrained=pretrained
+        step=step,
+        arm=step.arms[0],
+        bench=bench_of("transfer", step, folder=tmp_path),
+        data=made_up(),
+        pretrained=pretrained,
     )
     started = classifier.export(tuning.first_model())
     heads = {"head.kernel", "head.bias"}

@@ -118,15 +118,17 @@ def test_the_json_has_its_keys_and_every_verdict_its_own(folder: Path) -> None:
     content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert set(content) >= {
         "run", "command", "profile", "provisional", "verdicts", "crossovers", "figures", "failures", "checks",
-        "environment", "incomplete", "measured_at", "accuracy", "robustness", "training",
+        "environment", "incomplete", "measured_at", "accuracy", "robustness", "training", "energy",
     }  # fmt: skip
     for verdict in content["verdicts"]:
         assert set(verdict) >= {
             "implementation", "axis", "subject", "word", "estimate", "low", "high", "level", "margin", "unit",
-            "launches", "provisional", "reason",
+            "launches", "provisional", "reason", "method",
         }  # fmt: skip
         assert verdict["word"] in ("better", "worse", "same", "undecided")
-        assert verdict["provisional"] is (verdict["axis"] != "score")
+        modelled = verdict["method"] == "modelled"
+        assert verdict["provisional"] is (verdict["axis"] != "score" and not modelled)
+        assert (verdict["estimate"] is None) is modelled
         assert verdict["word"] != "undecided" or verdict["reason"]
     assert {verdict["unit"] for verdict in content["verdicts"]} == {"ratio", "fraction", "dB", "bits"}
     assert any(failure["reason"].startswith("Traceback") for failure in content["failures"])
