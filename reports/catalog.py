@@ -21,6 +21,11 @@ VIEWS: tuple[View, ...] = (
         title="What decided, and whether to believe it",
         target="reports.explanations:render",
     ),
+    View(
+        name="transfer",
+        title="What knowledge from elsewhere is worth",
+        target="reports.transfer:render",
+    ),
     View(name="figures", title="Every figure", target="reports.figures:render"),
     View(name="failures", title="What failed and why", target="reports.failures:render"),
     View(name="checks", title="How far to trust this run", target="reports.checks:render"),

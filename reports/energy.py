@@ -61,7 +61,7 @@ def unranked_sentences(rows: Any, *, mixed: bool) -> Iterator[str]:
         if len(modelled) == len(mine):
             yield (
                 f"{place}There was no counter to read: these joules are time multiplied by a power that was "
-                f"modelled or assumed. So {NOTHING_NEW}."
+                f"modelled or assumed, and {NOTHING_NEW}."
             )
         elif names:
             yield (

@@ -3,8 +3,9 @@
 Windows of the arms were interleaved, so value i of one pairs with value i of the other; a launch gives the
 mean of its windows' log ratios. Several launches are the evidence where there are some. A single launch has
 its windows only: their interval holds what differs from window to window, and nothing of what differs from
-process to process, so that verdict is provisional. Launches are all made as planned, so there are no looks
-on the way that an error rate would have to be shared over.
+process to process, so that verdict is provisional. Few launches are planned, and the one look on the way
+(`bench.decisions`) is held to the level of a schedule of more: what it spends of the error rate is next to
+nothing, so the verdict is taken at the whole of it.
 
 Energy that was modelled or assumed is time multiplied by a power that nobody read: a verdict on it would
 be the verdict on time once more. It is refused.

@@ -22,7 +22,6 @@ _PRICES = {
     "training_run": (HEADLINE, "to train", "joules of one whole training"),
     "forward": ("joules_per_item", "to answer", "joules an item answered"),
 }
-_GROWTH = ("energy", "gross energy of one call", "J")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +131,13 @@ def _as_data(score: Figure, cost: Figure) -> dict[str, Any]:
 
 
 def growth(evidence: Evidence) -> Iterator[Block]:
-    """Gross energy of a call over length, a plot a kind of work."""
-    energies = [figure for figure in evidence.figures if figure.suite == "energy"]
+    """Gross energy of a call over length, a plot a kind of work: what was read and what was not stay apart,
+    as a line below another would be taken for less energy."""
     palette = colours(evidence.variants)
-    for (suite, series, environment), lines in over_lengths(energies, (HEADLINE,)).items():
-        place = f" on {environment}" if evidence.results.mixed else ""
-        yield length_plot(suite, series, place, _GROWTH, lines, palette)
+    for tier in ((*READ,), ("modelled",), ("assumed",)):
+        mine = [figure for figure in evidence.figures if figure.suite == "energy" and figure.method in tier]
+        told = formatting.listed(sorted({figure.method for figure in mine}))
+        cost = (f"energy, {told}", f"gross energy of one call, {told}", "J")
+        for (suite, series, environment), lines in over_lengths(mine, (HEADLINE,)).items():
+            place = f" on {environment}" if evidence.results.mixed else ""
+            yield length_plot(f"{suite} {tier[0]}", series, place, cost, lines, palette)

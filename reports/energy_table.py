@@ -29,9 +29,9 @@ _COLUMNS = {
     "outside_load": "load from outside",
 }
 _ROLES = {"reference": 0, "candidate": 1}
-_CALLS = {"training_run": "whole training", "forward": "answering a batch"}
+_CALLS = {"training_run": "whole training", "forward": "answering test inputs"}
 _ON_TASK = (
-    "A call of a whole training is the training, at the rate that was chosen; of answering, one batch of "
+    "A call of a whole training is the training, at the rate that was chosen; of answering, a batch of "
     "test inputs. A solved test item: of a training, its joules over all test items that it came to solve; "
     "of answering, the joules of an item over the share that is right. Both take the accuracy of the same "
     "seed, and their interval is that of the joules alone."
@@ -71,7 +71,14 @@ class EnergyTable:
 
     @cached_property
     def _metrics(self) -> list[str]:
+        """The columns: an item's where a call holds more, a component's where there are several."""
         told = {figure.metric for figure in self.figures}
+        if "accelerator_joules" not in told:
+            told.discard("processor_joules")
+        calls = {_key(f): f.estimate for f in self.figures if f.metric == HEADLINE}
+        items = {_key(f): f.estimate for f in self.figures if f.metric == "joules_per_item"}
+        if all(estimate == calls[key] for key, estimate in items.items()):
+            told.discard("joules_per_item")
         return [metric for metric in _COLUMNS if metric in told]
 
     @cached_property
@@ -101,7 +108,7 @@ class EnergyTable:
         yield Cell(text=name, notes=(f"on {environment}",) if self.evidence.results.mixed else ())
         yield Cell(text=self._work(subject, length))
         comparison = self._compared.get((environment, subject, name))
-        yield verdict_cell(comparison) if comparison else Cell(word=_uncompared(mine, role))
+        yield verdict_cell(comparison, beside=True) if comparison else Cell(word=_uncompared(mine, role))
         for metric in self._metrics:
             cell = figure_cell(mine.get(metric), "launch")
             # Said once a row: what is provisional about gross is so about all that follows from it.
@@ -125,7 +132,7 @@ class EnergyTable:
         )
         if not count or not cell.text:
             return cell
-        told = f"{count} of {formatting.plural(windows, 'window')} with load from outside above 10%"
+        told = f"load from outside in {count} of {formatting.plural(windows, 'window')}"
         return replace(cell, mark="; ".join(filter(None, (cell.mark, told))))
 
 

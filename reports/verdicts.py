@@ -179,20 +179,23 @@ def _cells(
     return cells
 
 
-def verdict_cell(comparison: Comparison) -> Cell:
-    """A comparison as word, estimate with interval, place and launches."""
+def verdict_cell(comparison: Comparison, *, beside: bool = False) -> Cell:
+    """A comparison as word, estimate with interval, place and launches; place and remarks are left out where
+    it stands `beside` its own figures."""
     verdict, unit = comparison.verdict, comparison.unit
     signed = comparison.axis == "score"
     text, interval = formatting.with_bounds(verdict.ratio, verdict.low, verdict.high, unit, signed=signed)
     count = formatting.plural(len(comparison.effects), comparison.unit_of_evidence)
-    places = () if signed or comparison.suite == "task_energy" else (_place(comparison),)
+    known = signed or beside or comparison.suite == "task_energy"
+    places = () if known else (_place(comparison),)
+    remarks = () if beside else comparison.remarks
     tier = (comparison.method,) if comparison.axis == "energy" else ()
     if verdict.ratio is None:
-        return Cell(word=verdict.word, notes=(verdict.reason, *places, *comparison.remarks))
+        return Cell(word=verdict.word, notes=(verdict.reason, *places, *remarks))
     return Cell(
         word=verdict.word,
         text=text,
-        notes=(f"({interval})", *tier, *places, count, *comparison.remarks),
+        notes=(f"({interval})", *tier, *places, count, *remarks),
         mark="provisional" if comparison.provisional else "",
     )
 

@@ -121,7 +121,7 @@ def test_the_verdict_table_stands_first_and_says_words(browser: Any, address: st
 def test_plots_are_drawn_with_their_names_as_text_within_their_bounds(browser: Any, address: str) -> None:
     seen = look(browser, address, 390)
     plots = seen.page.locator("figure svg")
-    assert plots.count() == 9
+    assert plots.count() == 13
     assert "linear@keras" in plots.first.text_content()
     outside = seen.page.evaluate(
         """[...document.querySelectorAll('figure svg')].flatMap(drawing => {
