@@ -6,18 +6,24 @@ import importlib.util
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from bench.candidates import FRAMEWORK_EXTRAS
+from bench.counters import Found, open_counters
 from bench.environment import container_memory, cpu_model, memory_available
 from bench.registry import Registry
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 GIB = 1 << 30
-POWERCAP = Path("/sys/class/powercap")
+LONGEST_SUBJECT = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,7 @@ def examine(registry: Registry) -> list[Finding]:
         *_suites(registry),
         *_memory(),
         *_timing(),
-        *_energy(),
+        *energy_findings(open_counters()),
         *_accelerator(),
     ]
 
@@ -91,7 +97,7 @@ def _memory() -> Iterator[Finding]:
 def _timing() -> Iterator[Finding]:
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     busy = load > 0.25 * cores
-    advice = "stop what else runs before timing: ratios bear it, absolute times do not" if busy else ""
+    advice = "stop what else runs: ratios bear it, absolute times do not" if busy else ""
     yield Finding(subject="quiet", able=not busy, finding=f"load {load:.2f} on {cores} cores", advice=advice)
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if not governor.is_file():
@@ -105,18 +111,27 @@ def _timing() -> Iterator[Finding]:
     yield Finding(subject="clock", able=fixed, finding=f"governor {name}", advice=advice)
 
 
-def _energy() -> Iterator[Finding]:
-    counters = sorted(POWERCAP.glob("*/energy_uj")) if POWERCAP.is_dir() else []
-    readable = [path for path in counters if os.access(path, os.R_OK)]
-    if readable:
-        finding, advice = f"{len(readable)} RAPL counters can be read", ""
-    elif counters:
-        finding = f"{len(counters)} RAPL counters are there and cannot be read"
-        advice = f"sudo chmod o+r {POWERCAP}/*/energy_uj"
-    else:
-        finding = "no energy counter: energy would be a constant times time"
-        advice = "measure energy on a machine with RAPL (bare metal) or an NVIDIA GPU"
-    yield Finding(subject="energy", able=bool(readable), finding=finding, advice=advice)
+def energy_findings(found: Found) -> Iterator[Finding]:
+    """What counts energy here, why something does not, and the command that would allow it."""
+    names = ", ".join(counter.domain.name for counter in found.counters)
+    yield Finding(
+        subject="energy",
+        able=bool(names),
+        finding=f"counted for {names}" if names else "no counter: energy would be a constant times time",
+        advice="" if names else "see below what each counter lacks; until then energy ranks nothing",
+    )
+    for counter in found.counters:
+        domain = counter.domain
+        pace = f"moves every {1000 * counter.update_seconds:.3g} ms by {counter.quantum_joules:.2g} J"
+        yield Finding(
+            subject=f"energy {domain.name}",
+            able=True,
+            finding=f"{domain.component}, {domain.method}: {domain.tool}, {pace}",
+        )
+    for refusal in found.refusals:
+        yield Finding(
+            subject=f"energy {refusal.subject}", able=False, finding=refusal.reason, advice=refusal.advice
+        )
 
 
 def _accelerator() -> Iterator[Finding]:
@@ -125,15 +140,22 @@ def _accelerator() -> Iterator[Finding]:
     yield Finding(subject="accelerator", able=able, finding=finding)
 
 
-def print_findings(findings: list[Finding]) -> None:
-    """One line a finding, and under it what to do."""
+def print_findings(findings: list[Finding], console: Console | None = None) -> None:
+    """A finding beside its subject, and under it what to do, on a line that can be copied whole."""
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False)
-    width = max(len(finding.subject) for finding in findings)
+    console = console or Console(highlight=False)
+    width = min(LONGEST_SUBJECT, max(len(finding.subject) for finding in findings))
+    room = max(console.width - width - 10, 20)
     for finding in findings:
         mark = Text("can   ", "green") if finding.able else Text("cannot", "yellow")
-        console.print(Text.assemble(mark, f"  {finding.subject:<{width}}  {finding.finding}"))
+        first, *more = textwrap.wrap(finding.finding, room, break_on_hyphens=False) or [""]
+        long = len(finding.subject) > width
+        more = [first, *more] if long else more
+        start = finding.subject if long else f"{finding.subject:<{width}}  {first}"
+        console.print(Text.assemble(mark, f"  {start}"), soft_wrap=True)
+        for line in more:
+            console.print(Text(f"        {'':<{width}}  {line}"), soft_wrap=True)
         if finding.advice:
-            console.print(Text(f"        {'':<{width}}  → {finding.advice}"))
+            console.print(Text(f"        → {finding.advice}"), soft_wrap=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.candidates import FRAMEWORK_EXTRAS
 from bench.profiles import PROFILES
 from bench.registry import Registry
-from bench.schema import Job, Profile, Request, Step, Suite, Task, Workload
+from bench.schema import Arm, Job, Profile, Request, Step, Suite, Task, Workload
 from bench.shaping import BARE
 
 SHORT_LENGTH = 1024
@@ -15,6 +16,12 @@ SHORT, LONG, WHOLE = "short layers", "long layers and models", "whole trainings"
 MORE = "more launches"
 START_SECONDS = {"torch": 4.0, "keras": 9.0, "": 4.0}
 MEMORY_SHARE = 0.85
+# A training or an attack of `quick`, about; what a run has taken so far corrects it.
+TRAINING_SECONDS = 8.0
+ATTACK_SECONDS = 60.0
+# Opening meters, and waiting before the two idle windows, for each step that is metered.
+METER_SECONDS = 5.0
+WARMING_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,7 @@ class JobMaker:
             task=work if isinstance(work, Task) else None,
             seed=self.request.seed if seed is None else seed,
             seconds=self.profile.seconds,
+            windows=0,
             call_limit=self.profile.call_limit,
             examples=self.profile.attacked_examples,
         )
@@ -66,6 +74,18 @@ class JobMaker:
             torch_package=row.packages.get("torch", ""),
         )
 
+    def metered(self, step: Step, suite: Suite) -> Step:
+        """The step as a suite that meters takes it; as it is for others."""
+        return replace(step, windows=suite.windows, seconds=suite.window_seconds) if suite.windows else step
+
+    def _expected(self, step: Step) -> float:
+        """Seconds that a step takes, about: metered windows are as long as they are asked to be."""
+        arms = len(step.arms)
+        if not step.windows:
+            return 2.5 * self.profile.seconds * arms
+        longest = max(step.seconds, TRAINING_SECONDS) if is_training_run(step) else step.seconds
+        return METER_SECONDS + 2 * step.seconds + arms * (WARMING_SECONDS + step.windows * longest)
+
     def job(
         self, suite: Suite, framework: str, launch: int, stage: str, steps: tuple[Step, ...], label: str = ""
     ) -> Job:
@@ -73,7 +93,6 @@ class JobMaker:
         opener = suite.opener if framework in FRAMEWORK_EXTRAS else ""
         shares = suite.tasks or suite.admits or suite.trained_by
         side_by_side = 1 if suite.exclusive else self.request.jobs
-        arms = sum(len(step.arms) for step in steps)
         return Job(
             id="/".join(part for part in (suite.name, framework, label, str(launch)) if part),
             run=self.site.run,
@@ -94,10 +113,25 @@ class JobMaker:
             stage=stage,
             opener=opener,
             bars=suite.admits,
-            expected_seconds=START_SECONDS.get(framework, 4.0) + 2.5 * self.profile.seconds * arms,
+            expected_seconds=START_SECONDS.get(framework, 4.0) + sum(map(self._expected, steps)),
             environment=suite.environment,
             trained=bool(suite.trained_by),
         )
+
+
+def is_training_run(step: Step) -> bool:
+    """Whether a call of the step is one whole training of a task."""
+    return step.task is not None and step.subject.endswith("/training_run")
+
+
+def reference_of(arms: Sequence[Arm], framework: str) -> Arm | None:
+    """The reference among them on a framework."""
+    return next((a for a in arms if a.role == "reference" and framework_of(a) == framework), None)
+
+
+def framework_of(arm: Arm) -> str:
+    """What the arm's implementation runs on."""
+    return arm.implementation.rpartition("@")[2]
 
 
 def work_label(workload: Workload) -> str:
@@ -109,7 +143,7 @@ def work_label(workload: Workload) -> str:
 
 def order(job: Job) -> tuple[int, int, str, str]:
     """Certificates, then what is cheap and telling: short lengths, memory, long lengths, trainings seed
-    by seed, and last the launches that sharpen what already stands."""
+    by seed, energy, and last the launches that sharpen what already stands."""
     if job.bars:
         return (0, 0, "", "")
     long = f"/{LONG}/" in job.id
@@ -117,7 +151,9 @@ def order(job: Job) -> tuple[int, int, str, str]:
         # What works on trained weights comes right after the trainings of its seed.
         return (4, job.launch, "trained" if job.trained else "", "")
     if any(step.workload and step.workload.phase == "training_run" for step in job.steps):
-        return (6, job.launch, "", "")
+        return (7, job.launch, "", "")
+    if any(step.windows for step in job.steps):
+        return (5, job.launch, "", "")
     if "matrix_product" in {step.subject for step in job.steps}:
-        return (5, job.launch, "", "") if job.stage.endswith(MORE) else (3 if long else 1, job.launch, "", "")
+        return (6, job.launch, "", "") if job.stage.endswith(MORE) else (3 if long else 1, job.launch, "", "")
     return (2, job.launch, "", "")

@@ -18,11 +18,24 @@ from bench.candidates import (
     refusal,
     what_to_install,
 )
-from bench.jobs import LONG, MORE, SHORT, START_SECONDS, WHOLE, JobMaker, Site, order, work_label
+from bench.jobs import (
+    ATTACK_SECONDS,
+    LONG,
+    MORE,
+    SHORT,
+    START_SECONDS,
+    TRAINING_SECONDS,
+    WHOLE,
+    JobMaker,
+    Site,
+    framework_of,
+    order,
+    reference_of,
+    work_label,
+)
 from bench.measuring import failure
-from bench.own_data import given
 from bench.profiles import PROFILES
-from bench.registry import Registry, choose
+from bench.registry import Registry
 from bench.schema import (
     Arm,
     Job,
@@ -37,14 +50,14 @@ from bench.schema import (
     Task,
     Workload,
 )
-from bench.shaping import BARE, asked_for, shaped
-from bench.task_settings import changed
+from bench.selection import Selection
+from bench.shaping import BARE
 
 WORK_LABELS = (SHORT, LONG, WHOLE)
 FEW_LAUNCHES = 3
 WHOLE_TRAININGS = 2
-TRAINING_SECONDS = 8.0
-ATTACK_SECONDS = 60.0
+# What a suite that meters tells of a task, each a step of its own.
+METERED_OF_A_TASK = ("training_run", "forward")
 
 
 class Planner:
@@ -53,6 +66,7 @@ class Planner:
     def __init__(self, request: Request, registry: Registry, site: Site) -> None:
         self.request = request
         self.registry = registry
+        self.selection = Selection(request, registry)
         self.make = JobMaker(request, registry, site)
         self.profile: Profile = PROFILES[request.profile]
         self.candidates = candidates(request, registry)
@@ -61,28 +75,19 @@ class Planner:
 
     def plan(self) -> Plan:
         """All jobs in the order they run in, and the rows of what cannot be measured."""
-        asked = self._asked()
-        if any(suite.tasks for suite in asked) and any(map(self._tasks, asked)):
+        asked = self.selection.suites()
+        if any(self.selection.tasks(suite) for suite in asked if suite.tasks):
             taken = [candidate.name for candidate in self.candidates]
             self.controls = controls(self.request, self.registry, taken)
         jobs = [job for suite in asked for job in self._suite(suite)]
         return Plan(jobs=tuple(sorted(jobs, key=order)), refusals=tuple(self.refusals))
 
-    def _asked(self) -> list[Suite]:
-        """The suites that were named or are meant, and those that they stand on."""
-        suites = self.registry.suites
-        named = choose("suite", self.request.suites, suites)
-        asked = named or [name for name, suite in suites.items() if self.profile.name in suite.unnamed]
-        if self.request.tasks and not named:
-            asked = [name for name in asked if suites[name].tasks]
-        asked += [name for name, suite in suites.items() if suite.accompanies in asked]
-        asked += [suites[name].trained_by for name in asked]
-        return [suite for name, suite in suites.items() if suite.admits or name in asked]
-
     def _suite(self, suite: Suite) -> Iterator[Job]:
         absent = what_to_install(suite.extra, suite.modules)
         if absent:
             self._refuse_all(suite, absent)
+        elif suite.windows and suite.trained_by:
+            yield from self._metered_on_trained(suite)
         elif suite.interleaved:
             yield from self._interleaved(suite)
         elif suite.trained_by:
@@ -91,25 +96,6 @@ class Planner:
             yield from self._trainings(suite)
         else:
             yield from self._alone(suite)
-
-    def _workloads(self, suite: Suite) -> tuple[Workload, ...]:
-        workloads = suite.workloads.get(self.profile.name, ())
-        if suite.admits:
-            return workloads
-        if self.request.phases or self.request.models:
-            workloads = tuple({w.name: w for all_ in suite.workloads.values() for w in all_}.values())
-        return shaped((w for w in workloads if asked_for(w, self.request)), self.request)
-
-    def _tasks(self, suite: Suite) -> list[Task]:
-        """What the profile measures, or what is named, in whatever profile it has a row."""
-        here = {task.name: task for task in suite.tasks.get(self.profile.name, ())}
-        named = choose("task", self.request.tasks, self.registry.tasks)
-        if not named:
-            return [task for task in here.values() if task.default and not task.own_data]
-        anywhere = {task.name: task for tasks in suite.tasks.values() for task in tasks} | here
-        chosen = [anywhere[name] for name in named if name in anywhere]
-        able = [given(task, self.request) for task in chosen if self.request.data or not task.own_data]
-        return [changed(task, self.request) for task in able]
 
     def _arms(self, suite: Suite, step: Step, framework: str | None, *, control: bool) -> Iterator[Arm]:
         for candidate in self._candidates(suite):
@@ -128,7 +114,8 @@ class Planner:
                 yield replace(arm, role="control")
 
     def _candidates(self, suite: Suite) -> list[Candidate]:
-        learns = suite.tasks or suite.trained_by or suite.admits
+        # Controls show what a task asks for; what their answers would cost nobody wants to know.
+        learns = (suite.tasks or suite.trained_by or suite.admits) and not suite.windows
         return [*self.candidates, *(self.controls if learns else ())]
 
     def _refuse(self, suite: Suite, step: Step, arm: Arm, reason: str, *, failed: bool = False) -> None:
@@ -141,9 +128,11 @@ class Planner:
             self.refusals.append(failure(job, step, arm, reason, cause="refused", status=status))
 
     def _refuse_all(self, suite: Suite, reason: str) -> None:
-        works: list[Workload | Task] = [*self._workloads(suite), *self._tasks(suite)]
-        for work in works:
-            step = self.make.step(work)
+        steps = [self.make.step(workload) for workload in self.selection.workloads(suite)]
+        for task in self.selection.tasks(suite):
+            metered = suite.windows and suite.trained_by
+            steps += self._metered_steps(suite, task) if metered else [self.make.step(task)]
+        for step in steps:
             for candidate in self._candidates(suite):
                 arm = Arm(implementation=candidate.name, role="candidate", target="")
                 self._refuse(suite, step, arm, reason)
@@ -151,27 +140,33 @@ class Planner:
     def _interleaved(self, suite: Suite) -> Iterator[Job]:
         """One job a framework, launch and kind of work: all arms in one process."""
         groups: dict[str, list[Workload]] = {label: [] for label in WORK_LABELS}
-        for workload in sorted(self._workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase)):
+        for workload in sorted(
+            self.selection.workloads(suite), key=lambda w: (w.key_length, w.architecture, w.phase)
+        ):
             groups[work_label(workload)].append(workload)
         for label, workloads in groups.items():
             launches = WHOLE_TRAININGS if label == WHOLE else self.profile.launches
-            yield from self._launches(suite, workloads, label, range(launches))
+            # Windows are repeats, and cost minutes: one launch holds enough of them.
+            yield from self._launches(suite, workloads, label, range(1 if suite.windows else launches))
 
     def _launches(
         self, suite: Suite, workloads: list[Workload], label: str, launches: range
     ) -> Iterator[Job]:
         for launch in launches if workloads else ():
             for framework in frameworks(self.request):
-                steps = [self._yardstick(framework, launch)]
+                # A metered step brings a yardstick of its own: what idling takes.
+                before = [] if suite.windows else [self._yardstick(framework, launch)]
+                steps = list(before)
                 for workload in workloads:
                     step = self.make.built(
                         self.make.step(workload, seed=self.request.seed + launch), framework
                     )
-                    control = self._controlled(workload)
+                    step = self.make.metered(step, suite)
+                    control = not suite.windows and self._controlled(workload)
                     arms = tuple(self._arms(suite, step, framework, control=control))
                     if arms:
                         steps.append(replace(step, arms=arms))
-                if len(steps) > 1:
+                if len(steps) > len(before):
                     stage = f"{suite.title}, {label if launch < self._first_launches() else MORE}"
                     yield self.make.job(suite, framework, launch, stage, tuple(steps), label)
 
@@ -184,7 +179,7 @@ class Planner:
     def _alone(self, suite: Suite) -> Iterator[Job]:
         """One job an implementation, workload and repeat: a process to itself."""
         for repeat in range(1 if suite.admits else self.profile.repeats):
-            for work in self._workloads(suite):
+            for work in self.selection.workloads(suite):
                 blank = self.make.step(work)
                 for arm in self._arms(suite, blank, None, control=False):
                     framework = arm.implementation.rpartition("@")[2]
@@ -207,7 +202,7 @@ class Planner:
 
     def _trainings(self, suite: Suite) -> Iterator[Job]:
         """One job an implementation and seed, that trains on every task, and one for all baselines."""
-        tasks = self._tasks(suite)
+        tasks = self.selection.tasks(suite)
         baselines = tuple(self._baseline(task) for task in tasks if task.baselines)
         if baselines:
             yield self.make.job(
@@ -219,15 +214,34 @@ class Planner:
 
     def _on_trained(self, suite: Suite) -> Iterator[Job]:
         """One job an implementation and seed, on the weights that another suite trained."""
-        tasks = [
-            task
-            for task in self._tasks(self.registry.suites[suite.trained_by])
-            if task.modality in suite.modalities
-        ]
+        tasks = self.selection.tasks(suite)
         for (implementation, index), steps in self._by_seed(
             suite, tasks, self.profile.attacked_seeds
         ).items():
             yield self._seed_job(suite, implementation, index, steps, ATTACK_SECONDS * len(steps))
+
+    def _metered_on_trained(self, suite: Suite) -> Iterator[Job]:
+        """One job a framework and seed: all arms in one process, on weights that another suite trained."""
+        blanks = [step for task in self.selection.tasks(suite) for step in self._metered_steps(suite, task)]
+        for index in range(self.profile.attacked_seeds):
+            for framework in frameworks(self.request):
+                seed = self.request.seed + index
+                steps = [self._with_all_arms(suite, replace(one, seed=seed), framework) for one in blanks]
+                steps = [step for step in steps if step.arms]
+                if steps:
+                    stage = f"{suite.title}, seed {index + 1} of {self.profile.seeds}"
+                    yield self.make.job(suite, framework, index, stage, tuple(steps))
+
+    def _with_all_arms(self, suite: Suite, step: Step, framework: str) -> Step:
+        arms = tuple(self._arms(suite, step, framework, control=False))
+        return replace(self.make.built(step, framework), arms=arms, reference=reference_of(arms, framework))
+
+    def _metered_steps(self, suite: Suite, task: Task) -> list[Step]:
+        """A whole training of the task, and answering its test inputs."""
+        return [
+            self.make.metered(self.make.step(task, subject=f"{task.name}/{phase}"), suite)
+            for phase in METERED_OF_A_TASK
+        ]
 
     def _by_seed(self, suite: Suite, tasks: list[Task], seeds: int) -> dict[tuple[str, int], list[Step]]:
         """The steps of each implementation and number of a seed, one a task."""
@@ -235,12 +249,10 @@ class Planner:
         for task in tasks:
             arms = list(self._arms(suite, self.make.step(task), None, control=False))
             for arm in arms:
-                reference = next(
-                    (a for a in arms if a.role == "reference" and _framework(a) == _framework(arm)), None
-                )
+                reference = reference_of(arms, framework_of(arm))
                 for index in range(seeds):
                     step = self.make.built(
-                        self.make.step(task, seed=self.request.seed + index), _framework(arm)
+                        self.make.step(task, seed=self.request.seed + index), framework_of(arm)
                     )
                     step = replace(step, arms=(arm,), reference=reference)
                     found.setdefault((arm.implementation, index), []).append(step)
@@ -260,10 +272,6 @@ class Planner:
             for name, target in task.baselines.items()
         )
         return replace(self.make.step(task), arms=arms)
-
-
-def _framework(arm: Arm) -> str:
-    return arm.implementation.rpartition("@")[2]
 
 
 def make_plan(request: Request, registry: Registry, site: Site) -> Plan:

@@ -12,7 +12,7 @@ VIEWS: tuple[View, ...] = (
     View(name="crossover", title="Where a variant starts to pay", target="reports.crossover:render"),
     View(name="scaling", title="How cost grows with length", target="reports.scaling:render"),
     View(name="tradeoff", title="Score against cost", target="reports.tradeoff:render"),
-    View(name="energy", title="Energy, and how it is known", target="reports.energy:render"),
+    View(name="energy", title="Energy, and how it is known", target="reports.energy.view:render"),
     View(name="accuracy", title="Scores on each task", target="reports.accuracy:render"),
     View(name="robustness", title="Accuracy under attack", target="reports.robustness:render"),
     View(name="training", title="How training went", target="reports.training:render"),

@@ -1,7 +1,7 @@
 """Every candidate against the reference it was measured beside: time, memory, energy, scores, frameworks.
 
 Times and memory are compared as ratios, paired within a launch; the unit of evidence is the launch.
-Energies are paired window by window (see `reports.energy_pairs`).
+Energies are paired window by window (see `reports.energy.pairs`).
 Scores are compared as differences, paired by seed; the unit of evidence is the seed. Benjamini and
 Hochberg's correction then runs over all cells: a cell that differs on its own but not in this company
 is undecided, and says so.
@@ -34,7 +34,7 @@ from reports.comparison import (
     with_estimate,
 )
 from reports.directions import better
-from reports.energy_pairs import energies
+from reports.energy.pairs import energies
 from reports.frame import Results
 
 __all__ = ["SETTLED_LAUNCHES", "SETTLED_REPEATS", "SETTLED_SEEDS", "Comparison", "compare", "control_effects"]

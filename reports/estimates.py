@@ -18,7 +18,7 @@ from bench.paired import wilson
 from bench.statistics import interval
 from reports.comparison import SETTLED_LAUNCHES, SETTLED_SEEDS
 from reports.comparisons import seed_means
-from reports.energy_figures import energy_figures
+from reports.energy.figures import energy_figures
 from reports.figure import Figure, cells, figure_of, nothing, over_launches
 from reports.frame import Results
 

@@ -9,7 +9,7 @@ from typing import Any
 from reports import formatting
 from reports.comparison import Comparison
 from reports.content import Block, Cell, Column, Group, Paragraph, Section, Table
-from reports.energy_pairs import SUITES as ENERGY
+from reports.energy.pairs import SUITES as ENERGY
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.failures import summary

@@ -13,7 +13,7 @@ from reports import formatting
 from reports.comparison import SETTLED_LAUNCHES, SETTLED_REPEATS, SETTLED_SEEDS, Comparison
 from reports.content import Block, Cell, Column, Items, Paragraph, Section, Table
 from reports.directions import better
-from reports.energy_pairs import HEADLINE, NOTHING_NEW, unranked
+from reports.energy.pairs import HEADLINE, NOTHING_NEW, unranked
 from reports.evidence import Evidence
 from reports.headline import PHASES, Heading, headings, headline
 from reports.outdone import in_short, outdone

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.schema import Metric, Option, Options, Phase, Suite, Workload
+from suites.catalog_of_energy import ENERGY_METRICS, WINDOW_SECONDS, WINDOWS
 from suites.catalog_of_learning import LEARNING, OPENER
 
 PHASES: tuple[Phase, ...] = ("forward", "train_step")
@@ -241,4 +242,28 @@ MEMORY = Suite(
     },
 )
 
-SUITES = (CERTIFICATE, THROUGHPUT, MEMORY, *LEARNING)
+ENERGY = Suite(
+    name="energy",
+    title="Energy",
+    metrics=ENERGY_METRICS,
+    target="suites.energy:measure",
+    # A minute for two variants each: half a minute an arm, whatever the workload.
+    workloads={
+        "smoke": layers((257,), phases=("forward",)),
+        "quick": layers((1024,)),
+        "full": (
+            *layers((512, 1024, 2048, 4096)),
+            *models("encoder", (512, 1024)),
+            *(w for w in languages(LANGUAGE_LENGTHS) if w.architecture == "causal_lm"),
+        ),
+    },
+    interleaved=True,
+    windows=WINDOWS,
+    window_seconds=WINDOW_SECONDS,
+    unnamed=("quick", "full"),
+    extra="energy",
+    modules=("codecarbon",),
+    opener=OPENER,
+)
+
+SUITES = (CERTIFICATE, THROUGHPUT, MEMORY, *LEARNING, ENERGY)

@@ -6,6 +6,7 @@ Those after the first work on the weights that it kept. Imports no framework.
 from __future__ import annotations
 
 from bench.schema import Metric, Suite
+from suites.catalog_of_energy import ENERGY_METRICS, WINDOW_SECONDS, WINDOWS
 from suites.tasks.catalog import TASKS
 from suites.tasks.rows_language import METRICS as LANGUAGE_METRICS
 from suites.tasks.rows_transfer import TRANSFER as TRANSFER_TASKS
@@ -176,4 +177,20 @@ TRANSFER = Suite(
     environment={"USE_TF": "0", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
 )
 
-LEARNING = (ACCURACY, ROBUSTNESS, ATTACK_TRANSFER, INTERPRETABILITY, TRANSFER)
+TASK_ENERGY = Suite(
+    name="task_energy",
+    title="Energy of tasks",
+    metrics=ENERGY_METRICS,
+    target="suites.task_energy:measure",
+    trained_by="accuracy",
+    modalities=("text", "image"),
+    interleaved=True,
+    windows=WINDOWS,
+    window_seconds=WINDOW_SECONDS,
+    unnamed=("full",),
+    extra="energy",
+    modules=("codecarbon", "safetensors"),
+    opener=OPENER,
+)
+
+LEARNING = (ACCURACY, ROBUSTNESS, ATTACK_TRANSFER, INTERPRETABILITY, TRANSFER, TASK_ENERGY)

@@ -12,5 +12,16 @@ No framework is imported here, and nothing is modelled: what has no counter has 
 """
 
 from bench.counters.counter import Component, Counter, CounterError, Domain, Found, Refusal
+from bench.counters.found import open_counters
+from bench.counters.reader import Reader
 
-__all__ = ["Component", "Counter", "CounterError", "Domain", "Found", "Refusal"]
+__all__ = [
+    "Component",
+    "Counter",
+    "CounterError",
+    "Domain",
+    "Found",
+    "Reader",
+    "Refusal",
+    "open_counters",
+]

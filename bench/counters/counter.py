@@ -33,7 +33,8 @@ class Domain:
 
 
 class Counter(Protocol):
-    """Energy since it was opened. `joules` may be called from several threads.
+    """Energy since it was first asked: however long that is after opening, nothing is lost by then. `joules`
+    may be called from several threads.
 
     Attributes:
         domain: What it meters.
@@ -54,7 +55,7 @@ class Counter(Protocol):
     def safe_seconds(self) -> float: ...
 
     def joules(self) -> float:
-        """Joules since opened, across wraps.
+        """Joules since the first call, which answers 0, across wraps.
 
         Raises CounterError where it cannot be read now, which costs nothing if the next reading is in
         time; and where energy was lost (it went back, jumped, stood still, was not read in time), which

@@ -31,6 +31,9 @@ class Suite:
     One with `trained_by` works on the weights that the suite of that name has trained, on the tasks of
     `modalities`. `unnamed` are the profiles in which it runs without being named; it runs
     whenever the suite that it `accompanies` does.
+
+    One that meters takes `windows` windows of at least `window_seconds` each of every arm, in one launch,
+    with no arm twice, and without variants that are there only to show what a task asks for.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Suite:
     modules: tuple[str, ...] = ()
     exclusive: bool = True
     interleaved: bool = False
+    windows: int = 0
+    window_seconds: float = 0.0
     admits: bool = False
     opener: str = ""
     trained_by: str = ""

@@ -31,7 +31,7 @@ class Step:
     `reference` is the arm that a training takes its number of parameters and its first weights from;
     `architecture` is a target and `package` an `Architecture`'s package for the job's framework, the
     `torch_` ones are those that a Keras arm's twin is built with. `examples` is how many test examples are
-    attacked or explained.
+    attacked or explained. With `windows` the step is metered in so many of at least `seconds` each.
     """
 
     key: str
@@ -45,6 +45,7 @@ class Step:
     torch_package: str = ""
     seed: int = 0
     seconds: float = 1.0
+    windows: int = 0
     call_limit: float = 30.0
     examples: int = 0
     subject: str = ""

@@ -13,7 +13,7 @@ from reports.audit.asked import Unit
 from reports.audit.carbon import Estimate, estimated
 from reports.audit.readings import TASKS, TRAINING, WORKLOADS, Reading
 from reports.directions import better
-from reports.energy_pairs import HEADLINE
+from reports.energy.pairs import HEADLINE
 from reports.estimates import is_score
 from reports.failures import summary
 from reports.frame import Results

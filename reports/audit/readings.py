@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, TypeAlias
 
-from reports.energy_pairs import HEADLINE, READ, SUITES, weakest
+from reports.energy.pairs import HEADLINE, READ, SUITES, weakest
 from reports.frame import Results
 
 COMPONENTS = ("processor", "accelerator", "memory")

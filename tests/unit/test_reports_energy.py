@@ -14,7 +14,7 @@ from test_reports_comparisons import read, timings
 from bench.schema import Measurement
 from reports.comparison import Comparison
 from reports.comparisons import compare
-from reports.energy_pairs import weakest
+from reports.energy.pairs import weakest
 from reports.estimates import Figure, estimate
 from reports.headline import headings, headline
 

@@ -15,7 +15,7 @@ from test_reports_comparisons import read, save, timings
 
 from bench.tables import print_summary, verdict_table
 from reports.content import Block, Cell, Group, Paragraph, Plot, Section, Table
-from reports.energy import render
+from reports.energy.view import render
 from reports.evidence import gather
 from reports.frame import read_results
 from reports.headline import headline

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from reports import formatting
-from reports.energy_pairs import HEADLINE, READ, flagged
+from reports.energy.pairs import HEADLINE, READ, flagged
 
 
 def known(rows: Any) -> list[tuple[str, str]]:

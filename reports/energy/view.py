@@ -12,10 +12,10 @@ from typing import Any
 
 from reports import formatting
 from reports.content import Block, Group, Items, Paragraph, Section
-from reports.energy_known import known
-from reports.energy_pairs import HEADLINE, NOTHING_NEW, READ, SUITES, flagged, metered
-from reports.energy_plots import Front, growth, worth
-from reports.energy_table import EnergyTable
+from reports.energy.known import known
+from reports.energy.pairs import HEADLINE, NOTHING_NEW, READ, SUITES, flagged, metered
+from reports.energy.plots import Front, growth, worth
+from reports.energy.table import EnergyTable
 from reports.estimates import Figure
 from reports.evidence import Evidence
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from reports import formatting
 from reports.comparison import Comparison
 from reports.content import Block, Cell, Column, Table, columns
-from reports.energy_figures import SCORE, SOLVED
-from reports.energy_pairs import HEADLINE, flagged, metered
+from reports.energy.figures import SCORE, SOLVED
+from reports.energy.pairs import HEADLINE, flagged, metered
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.figures import figure_cell

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any, TypeAlias
 
 from bench.statistics import interval
-from reports.energy_pairs import HEADLINE, metered, weakest
+from reports.energy.pairs import HEADLINE, metered, weakest
 from reports.figure import Figure, cells, figure_of, nothing, over_launches
 from reports.frame import Results
 

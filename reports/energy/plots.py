@@ -11,7 +11,7 @@ from reports.accuracy import baselines, main_metric
 from reports.content import Block, Plot
 from reports.directions import better
 from reports.drawing import Line, Point, colours, scatter
-from reports.energy_pairs import HEADLINE, NOTHING_NEW, READ
+from reports.energy.pairs import HEADLINE, NOTHING_NEW, READ
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.pareto import front

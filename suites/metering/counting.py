@@ -1,0 +1,72 @@
+"""A meter over energy counters (`bench.counters`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from bench.counters import Component, Counter, CounterError, Reader
+from suites.metering.certainty import of_counter
+from suites.metering.meter import MeterError, Part, Reading, weakest
+
+SMALLEST_STEP_JOULES = 1e-12
+
+
+class CounterMeter:
+    """Energy of all counters given, added up by component; a thread reads them so that none wraps unseen.
+
+    Raises ValueError where there is no counter.
+    """
+
+    def __init__(self, counters: Sequence[Counter]) -> None:
+        if not counters:
+            raise ValueError("a meter needs at least one counter")
+        self._counters = tuple(counters)
+        self._reader = Reader(self._counters)
+        self._before: tuple[float, ...] = ()
+        components = dict.fromkeys(counter.domain.component for counter in self._counters)
+        self.parts = tuple(map(self._part, components))
+
+    def _part(self, component: Component) -> Part:
+        counters = self._of(component)
+        return Part(
+            component=component,
+            method=weakest(counter.domain.method for counter in counters),
+            tool=" + ".join(dict.fromkeys(counter.domain.tool for counter in counters)),
+            certainty=of_counter(counters[0].domain),
+            update_seconds=max(counter.update_seconds for counter in counters),
+            quantum_joules=max(counter.quantum_joules for counter in counters),
+        )
+
+    def _of(self, component: Component) -> list[Counter]:
+        return [counter for counter in self._counters if counter.domain.component == component]
+
+    def _joules(self) -> tuple[float, ...]:
+        try:
+            return tuple(counter.joules() for counter in self._counters)
+        except CounterError as error:
+            raise MeterError(f"an energy counter failed: {error}") from error
+
+    def begin(self) -> None:
+        """Read all counters; raises MeterError."""
+        self._before = self._joules()
+
+    def end(self) -> Reading:
+        """What they have counted since; raises MeterError."""
+        joules: dict[Component, float] = {}
+        ticks: dict[Component, float] = {}
+        for counter, before, after in zip(self._counters, self._before, self._joules(), strict=True):
+            component, spent = counter.domain.component, after - before
+            joules[component] = joules.get(component, 0.0) + spent
+            steps = spent / max(counter.quantum_joules, SMALLEST_STEP_JOULES)
+            ticks[component] = min(ticks.get(component, steps), steps)
+        return Reading(joules=joules, ticks=ticks)
+
+    def __enter__(self) -> CounterMeter:
+        self._reader.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.__exit__(kind, error, trace)
