@@ -37,7 +37,7 @@ def _comment(result: GateResult) -> Iterator[str]:
         yield ""
     yield f"{escaped(told.counted(result))}"
     yield ""
-    rows = [cell for word in told.ORDER for cell in result.words(word) if not cell.unchanged]
+    rows = [cell for word in told.ORDER for cell in result.words(word) if not _goes_without_saying(cell)]
     if rows:
         yield from _table(rows[:MOST_ROWS])
         if len(rows) > MOST_ROWS:
@@ -50,6 +50,11 @@ def _comment(result: GateResult) -> Iterator[str]:
     yield ""
     sides = " → ".join(escaped(result.titles[name]) for name in SIDES)
     yield f"<sub>{sides}; margin {result.margin:.1%}</sub>"
+
+
+def _goes_without_saying(cell: Cell) -> bool:
+    """What was not measured, and certificates that hold as before."""
+    return cell.word == "same" and (cell.unchanged or cell.kind == "certificate")
 
 
 def _table(cells: list[Cell]) -> Iterator[str]:

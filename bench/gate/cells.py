@@ -89,7 +89,8 @@ class Cell:
 @dataclass(slots=True, kw_only=True)
 class Sample:
     """A cell's effects so far, by launch; `fresh` are those of the confirmation. `control` are the
-    reference's own effects in the same launches, empty where there are none or it is the cell itself."""
+    reference's own effects in the same launches, empty where there are none or it is the cell itself. What
+    neither side supports is no cell at all."""
 
     cell: Cell
     planned: int
@@ -99,6 +100,7 @@ class Sample:
     before: list[float] = field(default_factory=list)
     after: list[float] = field(default_factory=list)
     failure: str = ""
+    unsupported: bool = False
 
     @property
     def difference(self) -> bool:
@@ -140,7 +142,11 @@ def _screened(sample: Sample, p: float | None) -> Cell:
     cell = _with_values(sample)
     if sample.failure:
         return replace(cell, word="not_measured", reason=sample.failure)
-    found = verdict(sample, list(sample.effects.values()), SCREENING_ALPHA)
+    effects = list(sample.effects.values())
+    if effects == [0.0] and sample.difference:
+        reason = "every example scored the same on both sides"
+        return replace(cell, word="same", effect=0.0, evidence=1, reason=reason)
+    found = verdict(sample, effects, SCREENING_ALPHA)
     cell = replace(_with(cell, found), p=p)
     if cell.word in ("worse", "better") and (p is None or p > SCREENING_ALPHA):
         return replace(cell, word="undecided", reason="a change alone, none among so many cells")

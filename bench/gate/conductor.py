@@ -126,8 +126,11 @@ def sizes(warm: Mapping[str, float], seconds: float) -> tuple[int, int]:
 class Conductor:
     """Gives one launch's two workers their turns."""
 
-    def __init__(self, sides: Mapping[SideName, Side], generator: random.Random) -> None:
+    def __init__(
+        self, sides: Mapping[SideName, Side], generator: random.Random, *, turns: str = TURNS
+    ) -> None:
         self._sides = sides
+        self._turns = turns
         self._generator = generator
         self._lines: dict[SideName, Line] = {}
 
@@ -166,7 +169,7 @@ class Conductor:
         side = self._sides[name]
         # The sides' names are not equally long, their numbers are: see `bench.gate.sides`.
         told = variables(place, str(SIDES.index(name)), cores_of(job.launch, job.threads))
-        placed = replace(job, target=TURNS, environment={**job.environment, **side.environment, **told})
+        placed = replace(job, target=self._turns, environment={**job.environment, **side.environment, **told})
         return _Worker(side=name, launcher=Launcher(python=side.python, folder=side.folders[0]), job=placed)
 
     def _conduct(

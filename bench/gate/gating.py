@@ -12,8 +12,9 @@ from bench.environment import differences
 from bench.gate.cells import Cell, Sample, confirm, flagged, screen
 from bench.gate.conductor import Conduct, Conductor
 from bench.gate.kept import Kept
-from bench.gate.ordinary import Ordinary
-from bench.gate.pairing import ArmPair, Pairing, pair
+from bench.gate.keys import TURNS
+from bench.gate.ordinary import Ordinary, name_of
+from bench.gate.pairing import TIMED, ArmPair, pair
 from bench.gate.result import GateResult
 from bench.gate.samples import certificates, kind_of, samples
 from bench.gate.sides import SIDES, Side, SideName, Source, build, copy_engine
@@ -33,7 +34,7 @@ Tell = Callable[[str], None]
 class GateRequest:
     """What was asked for: two sources, and the work as for any run. `again` measures what did not change too,
     so that the gate is held against a true null; `fresh` reads nothing that was kept. `launches` is 0 for the
-    profile's own number."""
+    profile's own number; `turns` is what a worker of a pair runs."""
 
     request: Request
     sources: Mapping[SideName, Source]
@@ -42,6 +43,7 @@ class GateRequest:
     launches: int = 0
     again: bool = False
     fresh: bool = False
+    turns: str = TURNS
 
 
 def gate(asked: GateRequest, registry: Registry, scratch: Path, kept: Path, tell: Tell) -> GateResult:
@@ -71,12 +73,12 @@ def measured(
     profile = PROFILES[asked.request.profile]
     planned = asked.launches or LAUNCHES[profile.name]
     pairing = pair(asked.request, registry, sides)
-    store = Kept(kept, fresh=asked.fresh)
     ordinary = Ordinary(
         pairing.work,
         registry.suites,
         sides,
-        kept=store,
+        # A true null needs two measurements, not one that is read twice.
+        kept=Kept(kept, fresh=asked.fresh or asked.again),
         folder=scratch / "runs",
         profile=profile,
         seed=asked.request.seed,
@@ -86,8 +88,8 @@ def measured(
     )
     times = Times(
         pairing.work,
-        conduct=_conduct(sides, asked.request.seed),
-        kept=store,
+        conduct=_conduct(sides, asked),
+        kept=Kept(kept, fresh=asked.fresh),
         planned=planned,
         seed=asked.request.seed,
         margin=asked.margin,
@@ -105,13 +107,13 @@ def measured(
         margin=asked.margin,
         launches=planned,
         threads=asked.request.threads,
-        cells=tuple(cells),
+        cells=(*cells, *(_absent(*told, suites=registry.suites) for told in pairing.missing)),
         scatter=launch_scatter(control),
         scatter_launches=sum(map(len, control)),
         environment=sides["candidate"].told.environment.id,
         environments=tuple(_differences(sides)),
         moved=tuple(f"{step} on {framework}: {ratio:.3f}" for (framework, step), ratio in told.moved.items()),
-        notes=(*_notes(pairing, sides), *told.notes),
+        notes=tuple(dict.fromkeys((*pairing.notes, *_plugins(sides), *told.notes))),
     )
 
 
@@ -125,9 +127,9 @@ def _built(asked: GateRequest, scratch: Path) -> dict[SideName, Side]:
     }
 
 
-def _conduct(sides: Mapping[SideName, Side], seed: int) -> Conduct:
-    generator = random.Random(seed)
-    return lambda jobs: Conductor(sides, generator).launch(jobs)
+def _conduct(sides: Mapping[SideName, Side], asked: GateRequest) -> Conduct:
+    generator = random.Random(asked.request.seed)
+    return lambda jobs: Conductor(sides, generator, turns=asked.turns).launch(jobs)
 
 
 def _differences(sides: Mapping[SideName, Side]) -> list[str]:
@@ -135,15 +137,26 @@ def _differences(sides: Mapping[SideName, Side]) -> list[str]:
     return differences(one, other)
 
 
-def _notes(pairing: Pairing, sides: Mapping[SideName, Side]) -> list[str]:
-    """What is compared on no side, once each."""
-    alone = [reason for _, _, reason in pairing.alone]
-    refused = [
-        f"{m.implementation} on {m.subject} ({m.suite}): {side} only: {m.reason.splitlines()[0]}"
-        for side, m in pairing.refused
-    ]
-    plugins = [f"{name}: {reason}" for name in SIDES for reason in sides[name].told.refused.values()]
-    return list(dict.fromkeys((*alone, *refused, *plugins)))
+def _plugins(sides: Mapping[SideName, Side]) -> list[str]:
+    """Plug-ins that cannot be read."""
+    return [f"{name}: {reason}" for name in SIDES for reason in sides[name].told.refused.values()]
+
+
+def _absent(
+    suite: str, implementation: str, subject: str, reason: str, *, suites: Mapping[str, Suite]
+) -> Cell:
+    """The cell of what could not even be begun."""
+    row = suites.get(suite)
+    return Cell(
+        kind=kind_of(row) if row else "time",
+        suite=suite or "gate",
+        metric=row.metrics[0].name if row else "any",
+        unit=row.metrics[0].unit if row else "1",
+        implementation=implementation,
+        subject=subject or "everything",
+        word="not_measured",
+        reason=reason,
+    )
 
 
 class Judging:
@@ -184,13 +197,13 @@ class Judging:
     def _samples(self) -> list[tuple[ArmPair, Sample]]:
         found, notes = samples(self._ordinary, self._suites, self._margin)
         self.notes = list(dict.fromkeys((*self.notes, *notes)))
-        timed = [(timed.pair, timed.sample) for timed in self._times.cells]
+        timed = [(t.pair, t.sample) for t in self._times.cells if not t.sample.unsupported]
         return [*timed, *((sampled.pair, sampled.sample) for sampled in found)]
 
     def _confirmed(self, suspects: list[Cell]) -> list[Cell]:
         places = {cell.place for cell in suspects}
-        again = [pair for pair, sample in self._samples() if sample.cell.place in places]
-        self._ordinary.confirm([pair for pair in dict.fromkeys(again) if pair.suite != "throughput"])
+        again = {name_of(pair): pair for pair, sample in self._samples() if sample.cell.place in places}
+        self._ordinary.confirm([pair for pair in again.values() if pair.suite != TIMED])
         self._times.confirm(suspects)
         fresh = {sample.cell.place: sample for _, sample in self._samples()}
         return confirm([(fresh[cell.place], cell) for cell in suspects])
@@ -218,9 +231,9 @@ class Judging:
         """Changes seen in launches that also saw unchanged code change."""
         found: list[Cell] = []
         for timed in self._times.cells:
-            cell = words[timed.sample.cell.place]
+            cell = words.get(timed.sample.cell.place)
             ratio = self.moved.get((timed.pair.framework, timed.pair.step))
-            if ratio is not None and cell.word in ("worse", "better"):
+            if ratio is not None and cell is not None and cell.word in ("worse", "better"):
                 reason = (
                     f"seemed {cell.shown}, but the reference's unchanged code measured {ratio:.3f} of itself"
                 )

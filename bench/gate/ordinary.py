@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.gate.kept import Kept
 from bench.gate.keys import digest
-from bench.gate.pairing import ArmPair, JobPair, launched, narrowed
+from bench.gate.pairing import TIMED, ArmPair, JobPair, launched, narrowed
 from bench.gate.sides import SIDES, Side, SideName
 from bench.launch import Launcher
 from bench.progress import Silent
@@ -69,8 +69,9 @@ class Ordinary:
         self._profile = profile
         self._seed = seed
         self._width = jobs
+        self._confirmations = 0
         self._tell = tell
-        self._work = [job for job in work if job.suite != "throughput"]
+        self._work = [job for job in work if job.suite != TIMED]
         every = [pair for job in self._work for pair in job.pairs]
         self.pairs = [pair for pair in every if pair.changed or again]
         self.unchanged = [pair for pair in every if not (pair.changed or again)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bench.candidates import REFERENCE
 from bench.environment import memory_available
@@ -17,7 +17,10 @@ from bench.schema import Arm, Job, Measurement, Request, Step
 
 # Where nothing else is named; the others have seams of their own and are asked for by name.
 SUITES = ("certificate", "throughput", "memory", "accuracy", "energy")
+# The suite whose work is called in turns.
+TIMED = "throughput"
 WHOLE = "training_run"
+WANTS_A_PACKAGE = "install "
 Both = Mapping[SideName, Job]
 
 
@@ -60,12 +63,16 @@ class JobPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """All work that both sides can do. `alone` are arms that one side only has, as (side, implementation,
-    reason); a refusal that both sides share is nobody's fault and is left out."""
+    """All work that both sides can do, and what they cannot.
+
+    `missing` is what the candidate no longer does, or no side for want of a package, as (suite,
+    implementation, subject, reason): neither fine nor worse. `notes` say what only the candidate has. What
+    neither side can do is nobody's fault and is left out.
+    """
 
     work: tuple[JobPair, ...]
-    alone: tuple[tuple[SideName, str, str], ...] = ()
-    refused: tuple[tuple[SideName, Measurement], ...] = field(default=())
+    missing: tuple[tuple[str, str, str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> Iterator[ArmPair]:
@@ -86,19 +93,25 @@ def pair(request: Request, registry: Registry, sides: Mapping[SideName, Side]) -
     keys = {name: Keys(side) for name, side in sides.items()}
     work = tuple(_matched({name: jobs for name, (jobs, _) in plans.items()}, keys))
     refused = {name: {_place(m): m for m in rows} for name, (_, rows) in plans.items()}
-    one_sided = tuple(
-        (name, refused[name][place])
-        for name, other in zip(SIDES, reversed(SIDES), strict=True)
-        for place in refused[name]
-        if place not in refused[other]
+    has = {name: _implementations(jobs) for name, (jobs, _) in plans.items()}
+    return Pairing(
+        work=work,
+        missing=tuple(_missing(refused, has)),
+        notes=tuple(f"{name}: the baseline has none" for name in sorted(has["candidate"] - has["baseline"])),
     )
-    implementations = {name: _implementations(jobs) for name, (jobs, _) in plans.items()}
-    alone = tuple(
-        (name, implementation, f"the {other} has no {implementation}")
-        for name, other in zip(SIDES, reversed(SIDES), strict=True)
-        for implementation in sorted(implementations[name] - implementations[other])
-    )
-    return Pairing(work=work, alone=alone, refused=one_sided)
+
+
+def _missing(
+    refused: Mapping[SideName, Mapping[tuple[str, str, str], Measurement]], has: Mapping[SideName, set[str]]
+) -> Iterator[tuple[str, str, str, str]]:
+    """What the candidate no longer does, and what wants a package to be installed."""
+    for implementation in sorted(has["baseline"] - has["candidate"]):
+        yield "", implementation, "", "the candidate has none"
+    for place, m in refused["candidate"].items():
+        if m.reason.startswith(WANTS_A_PACKAGE):
+            yield m.suite, m.implementation, m.subject, m.reason
+        elif place not in refused["baseline"] and m.implementation in has["baseline"]:
+            yield m.suite, m.implementation, m.subject, f"candidate: {m.reason}"
 
 
 def _require_known(request: Request, names: Mapping[SideName, set[str]]) -> None:

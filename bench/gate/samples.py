@@ -21,7 +21,12 @@ from bench.session import SCORE_MARGINS
 
 # A peak below a page cannot be told from none: it counts as one page, so that a ratio is a lower bound.
 PAGE_BYTES = 4096
-KINDS: Mapping[str, Kind] = {"certificate": "certificate", "memory": "memory", "energy": "energy"}
+KINDS: Mapping[str, Kind] = {
+    "certificate": "certificate",
+    "throughput": "time",
+    "memory": "memory",
+    "energy": "energy",
+}
 MEASURED = "measured"
 Both = Mapping[SideName, Measurement]
 

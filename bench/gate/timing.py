@@ -22,7 +22,7 @@ from bench.candidates import REFERENCE
 from bench.gate.cells import CONFIRMING_ALPHA, Cell, Sample, settled
 from bench.gate.conductor import Conduct, Launched
 from bench.gate.kept import Kept, KeptLaunch
-from bench.gate.pairing import ArmPair, JobPair, launched, narrowed
+from bench.gate.pairing import TIMED, ArmPair, JobPair, launched, narrowed
 from bench.gate.sides import SIDES, SideName
 from bench.launch import Outcome
 from bench.schema import Arm, Job, Measurement
@@ -66,7 +66,7 @@ class Times:
         self._planned = planned
         self._seed = seed
         self._tell = tell
-        self._jobs = [job for job in work if job.suite == "throughput"]
+        self._jobs = [job for job in work if job.suite == TIMED]
         self.cells: list[Timed] = []
         self.unchanged: list[Cell] = []
         self._unchanged_reference: set[tuple[str, str]] = set()
@@ -146,6 +146,7 @@ class Times:
             failed = [(side, row) for side, row in rows.items() if row.status != "ok"]
             if failed:
                 side, row = failed[0]
+                timed.sample.unsupported = all(row.status == "unsupported" for row in rows.values())
                 timed.sample.failure = f"{side}: {_first_line(row.reason)}"
                 continue
             control = _rows_of(found, timed.pair.step, f"{REFERENCE}@{timed.pair.framework}")
@@ -174,9 +175,10 @@ class Times:
             if launch in timed.launches or timed.sample.failure:
                 continue
             rows = _rows_of(found, timed.pair.step, timed.pair.implementation)
-            missing = next((side for side in SIDES if side not in rows), "candidate")
-            told = next((row.reason for row in rows.values() if row.status != "ok"), "gave no times")
-            timed.sample.failure = f"{missing}: {_first_line(told)}"
+            failed = next(((side, row.reason) for side, row in rows.items() if row.status != "ok"), None)
+            silent = next((side for side in SIDES if side not in rows), "candidate")
+            side, reason = failed or (silent, "gave no times")
+            timed.sample.failure = f"{side}: {_first_line(reason)}"
 
     def _blame(self, job: Job, todo: Sequence[Timed], side: SideName, outcome: Outcome, starts: int) -> None:
         """Lay a lost worker at the door of the arm or step that it was at."""
