@@ -15,8 +15,9 @@ the direction that raised the suspicion.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean, median
 from typing import Literal, TypeAlias
 
 from bench.schema import Better, Verdict, VerdictWord
@@ -97,8 +98,8 @@ class Sample:
     effects: dict[int, float] = field(default_factory=dict)
     fresh: dict[int, float] = field(default_factory=dict)
     control: dict[int, float] = field(default_factory=dict)
-    before: list[float] = field(default_factory=list)
-    after: list[float] = field(default_factory=list)
+    before: dict[int, float] = field(default_factory=dict)
+    after: dict[int, float] = field(default_factory=dict)
     failure: str = ""
     unsupported: bool = False
 
@@ -139,7 +140,7 @@ def screen(samples: Sequence[Sample]) -> list[Cell]:
 
 
 def _screened(sample: Sample, p: float | None) -> Cell:
-    cell = _with_values(sample)
+    cell = _with_values(sample, sample.cell, sample.effects)
     if sample.failure:
         return replace(cell, word="not_measured", reason=sample.failure)
     effects = list(sample.effects.values())
@@ -170,7 +171,7 @@ def _confirmed(sample: Sample, cell: Cell, p: float) -> Cell:
     if sample.failure:
         return replace(cell, word="not_measured", reason=f"seemed {cell.shown}; {sample.failure}")
     found = _judged(sample, list(sample.fresh.values()), 1 - CONFIRMING_ALPHA)
-    again = replace(_with(cell, found), p=p)
+    again = replace(_with(_with_values(sample, cell, sample.fresh), found), p=p)
     if found.word == cell.word and p <= CONFIRMING_ALPHA:
         return replace(again, confirmed=True, reason="")
     if found.word == "same":
@@ -193,18 +194,21 @@ def _with(cell: Cell, found: Verdict) -> Cell:
     )
 
 
-def _with_values(sample: Sample) -> Cell:
-    control = list(sample.control.values())
-    mean = math.exp(sum(control) / len(control)) if control else None
-    return replace(sample.cell, control=mean, before=_typical(sample.before), after=_typical(sample.after))
+def _with_values(sample: Sample, cell: Cell, launches: Iterable[int]) -> Cell:
+    """The cell with what was seen beside the effects of these launches."""
+    seen = list(launches)
+    control = [sample.control[launch] for launch in seen if launch in sample.control]
+    return replace(
+        cell,
+        control=math.exp(fmean(control)) if control else None,
+        before=_typical(sample.before, seen),
+        after=_typical(sample.after, seen),
+    )
 
 
-def _typical(values: Sequence[float]) -> float | None:
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+def _typical(values: Mapping[int, float], launches: Iterable[int]) -> float | None:
+    seen = [values[launch] for launch in launches if launch in values]
+    return median(seen) if seen else None
 
 
 def certified(

@@ -87,11 +87,12 @@ class Ordinary:
 
     def confirm(self, pairs: Sequence[ArmPair]) -> None:
         """Fresh repeats and seeds of these pairs, as many again; a certificate is proven once more."""
-        self._measure(
-            self._with_trainings(pairs),
-            "-confirmed",
-            lambda suite: range(self.planned(suite), 2 * self.planned(suite)),
-        )
+
+        def fresh(suite: str) -> range:
+            return range(self.planned(suite), 2 * self.planned(suite))
+
+        self._confirmations += 1
+        self._measure(self._with_trainings(pairs), f"-confirmed-{self._confirmations}", fresh)
 
     def _with_trainings(self, pairs: Sequence[ArmPair]) -> list[ArmPair]:
         """The pairs and the trainings that those on trained weights stand on."""

@@ -204,8 +204,8 @@ def _add(sample: Sample, launch: int, rows: Both, references: Both) -> None:
             effect -= math.log(_typical(references["candidate"]) / _typical(references["baseline"]))
     effects = sample.effects if launch < sample.planned else sample.fresh
     effects[launch] = effect
-    sample.before.append(before)
-    sample.after.append(after)
+    sample.before[launch] = before
+    sample.after[launch] = after
 
 
 def _typical(row: Measurement) -> float:

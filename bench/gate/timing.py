@@ -163,8 +163,8 @@ class Times:
         timed.launches[one.launch] = one
         effects = sample.effects if one.launch < self._planned else sample.fresh
         effects[one.launch] = effect
-        sample.before.append(median(rows["baseline"].values))
-        sample.after.append(median(rows["candidate"].values))
+        sample.before[one.launch] = median(rows["baseline"].values)
+        sample.after[one.launch] = median(rows["candidate"].values)
         control = _effect(one.control) if _variant(timed.pair) != REFERENCE else None
         if control is not None:
             sample.control[one.launch] = control

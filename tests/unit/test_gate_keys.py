@@ -42,9 +42,7 @@ def test_the_closure_holds_what_is_imported_and_the_data_beside_it(tmp_path: Pat
         ({"package__variant": FILES["package/variant.py"].replace("3", "5")}, False),
         ({"package__other": "OTHER = 2\n"}, True),
         (
-            {
-                "package__norms": '"""Norms."""\n\n\ndef norm(x):\n    """What it is."""\n    # why\n    return (x)\n'
-            },
+            {"package__norms": '"""Norms."""\n\n\ndef norm(x):\n    """It."""\n    # why\n    return (x)\n'},
             True,
         ),
         ({"package__norms": 'def norm(x):\n    """1."""\n    return norm.__doc__\n'}, False),
