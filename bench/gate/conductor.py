@@ -1,7 +1,7 @@
 """One launch of the gate: two fresh workers alive at once, one a side, which are given turns.
 
 In every block each arm has a turn on either side, one right after the other, arms in an order drawn anew
-and the sides' order balanced: each goes first in as many blocks as the other. So drift of the machine
+and the sides' order balanced: each goes first in one of every two blocks. So drift of the machine
 meets both alike, and what the first of two turns leaves behind favours neither. The conductor sleeps in
 `poll` while a worker works, and the other worker sleeps in its read.
 """
@@ -77,6 +77,9 @@ class _Worker:
         self.thread.join()
         for descriptor in self.pipe:
             os.close(descriptor)
+        if isinstance(self.error, KeyboardInterrupt) and self.launcher.stopped:
+            # Stopped before its process was there.
+            return Outcome(ending="stopped", code=0, step=-1, arm=-1, tail="")
         if self.error is not None:
             raise self.error
         assert self.outcome is not None
@@ -99,15 +102,19 @@ def cores_of(launch: int, threads: int, available: Iterable[int] | None = None) 
 def schedule(
     arms: Sequence[str], blocks: int, generator: random.Random
 ) -> Iterator[tuple[str, tuple[SideName, SideName]]]:
-    """Every turn's arm and the order of the sides in it: in each block every arm once, over all blocks either
-    side first equally often (`blocks` is even)."""
+    """Every turn's arm and the order of the sides in it: in each block every arm once, in each two blocks
+    either side first once. Raises ValueError for an odd number of blocks."""
     if blocks % 2:
         raise ValueError(f"an odd number of blocks ({blocks}) cannot be balanced")
-    orders: dict[str, list[tuple[SideName, SideName]]] = {}
-    for arm in arms:
-        first, second = SIDES
-        orders[arm] = [(first, second), (second, first)] * (blocks // 2)
-        generator.shuffle(orders[arm])
+    first, second = SIDES
+    orders = {
+        arm: [
+            order
+            for _ in range(blocks // 2)
+            for order in generator.sample([(first, second), (second, first)], 2)
+        ]
+        for arm in arms
+    }
     for block in range(blocks):
         for arm in generator.sample(list(arms), len(arms)):
             yield arm, orders[arm][block]
