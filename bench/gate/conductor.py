@@ -24,12 +24,13 @@ from typing import Any
 from bench.gate.keys import TURNS
 from bench.gate.line import Line, LineCutError, variables
 from bench.gate.sides import SIDES, Side, SideName
-from bench.interleave import SHORTEST_SAMPLE_SECONDS, count_blocks
+from bench.interleave import LONG_BLOCK_SECONDS, SHORTEST_SAMPLE_SECONDS, count_blocks
 from bench.launch import Launcher, Outcome
 from bench.schema import Job, Measurement, Step
 from bench.worker import Answer
 
-FEWEST_BLOCKS = 4
+# A median over fewer is at the mercy of one neighbour; calls of seconds cannot have as many.
+FEWEST_BLOCKS, FEWEST_LONG_BLOCKS = 12, 4
 Answers = dict[SideName, dict[str, tuple[Measurement, ...]]]
 
 
@@ -126,8 +127,10 @@ def sizes(warm: Mapping[str, float], seconds: float) -> tuple[int, int]:
     `warm` is how long a call of each arm takes, in seconds.
     """
     calls = max(1, math.ceil(SHORTEST_SAMPLE_SECONDS / max(min(warm.values()), 1e-9)))
-    blocks = count_blocks(calls * sum(warm.values()), seconds * len(warm))
-    return calls, max(FEWEST_BLOCKS, blocks + blocks % 2)
+    block_seconds = calls * sum(warm.values())
+    blocks = count_blocks(block_seconds, seconds * len(warm))
+    fewest = FEWEST_BLOCKS if block_seconds < LONG_BLOCK_SECONDS else FEWEST_LONG_BLOCKS
+    return calls, max(fewest, blocks + blocks % 2)
 
 
 class Conductor:

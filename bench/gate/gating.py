@@ -18,7 +18,7 @@ from bench.gate.pairing import TIMED, ArmPair, pair
 from bench.gate.result import GateResult
 from bench.gate.samples import certificates, kind_of, samples
 from bench.gate.sides import SIDES, Side, SideName, Source, build, copy_engine
-from bench.gate.timing import Times
+from bench.gate.timing import SECONDS, Times
 from bench.measuring import now
 from bench.profiles import PROFILES
 from bench.registry import Registry
@@ -91,6 +91,7 @@ def measured(
         conduct=_conduct(sides, asked),
         kept=Kept(kept, fresh=asked.fresh),
         planned=planned,
+        seconds=SECONDS[profile.name],
         seed=asked.request.seed,
         margin=asked.margin,
         again=asked.again,

@@ -30,6 +30,7 @@ _CODE_SUFFIXES = (".py", ".pyc", ".pyi")
 PLAIN = ("throughput", "memory", "energy")
 WORKER = "bench.worker"
 TURNS = "suites.turns:measure"
+TIMED_BY = (TURNS, "bench.gate.conductor", "bench.gate.timing")
 
 
 def digest(*parts: bytes) -> str:
@@ -217,7 +218,7 @@ class Keys:
         if not plain:
             reference = step.reference.target if step.reference else ""
             beside += [arm.twin, arm.claims.definition, step.torch_architecture, reference]
-        engine = [WORKER, job.target, job.opener, *([TURNS] if job.suite == "throughput" else [])]
+        engine = [WORKER, job.target, job.opener, *(TIMED_BY if job.suite == "throughput" else ())]
         if step.task:
             engine += [step.task.target, step.task.evaluator]
         return digest(

@@ -30,6 +30,8 @@ from bench.statistics import judge, paired_log_ratio
 
 METRIC, UNIT = "seconds", "s"
 MOST_STARTS = 2
+# Of timed calls, for each arm and side of a launch: starting the two workers takes longer than this.
+SECONDS = {"smoke": 0.2, "quick": 0.6, "full": 1.2}
 Tell = Callable[[str], None]
 
 
@@ -56,11 +58,13 @@ class Times:
         conduct: Conduct,
         kept: Kept,
         planned: int,
+        seconds: float,
         seed: int,
         margin: float,
         again: bool,
         tell: Tell,
     ) -> None:
+        self._seconds = seconds
         self._conduct = conduct
         self._kept = kept
         self._planned = planned
@@ -134,7 +138,11 @@ class Times:
             reference = f"{REFERENCE}@{timed.pair.framework}"
             beside = set() if (timed.pair.framework, timed.pair.step) in self._uncontrolled else {reference}
             arms.setdefault(timed.pair.step, beside).add(timed.pair.implementation)
-        return {side: launched(narrowed(job.jobs[side], arms), launch, self._seed) for side in SIDES}
+        jobs = {side: launched(narrowed(job.jobs[side], arms), launch, self._seed) for side in SIDES}
+        return {side: self._long_enough(job) for side, job in jobs.items()}
+
+    def _long_enough(self, job: Job) -> Job:
+        return replace(job, steps=tuple(replace(step, seconds=self._seconds) for step in job.steps))
 
     def _record(
         self, jobs: Mapping[SideName, Job], todo: Sequence[Timed], launch: int, found: Launched
