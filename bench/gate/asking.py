@@ -6,6 +6,7 @@ catalogue, environment and installed packages to the file ANSWER as JSON. No fra
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -53,14 +54,15 @@ def told(threads: int) -> Told:
     if "catalog" in found.refused:
         raise ImportError(found.refused["catalog"])
     import bench
-    import implementations  # type: ignore[import-not-found,unused-ignore]
 
+    ours = importlib.util.find_spec(OURS)
+    assert ours is not None
     return Told(
         variants=tuple(found.variants.values()),
         architectures=tuple(found.architectures.values()),
         environment=capture(threads=threads, backend=os.environ.get("KERAS_BACKEND", "tensorflow")),
         engine=str(bench.__file__),
-        ours=str(implementations.__file__),
+        ours=str(ours.origin),
         refused=found.refused,
         installed=_installed(),
     )
