@@ -4,9 +4,9 @@ The effect of a launch is the median over its blocks of log(candidate / baseline
 values of a block taken one right after the other. **It is not divided by the reference's own ratio**,
 which stands beside it as a control. Division would take out what moves both arms of a process alike and
 put the reference's own scatter on top; and it would hide every change that the reference shares: a slower
-projection in the common layer, a slower framework. What moves a process hardly moves its arms alike: of
-unchanged code on two busy cores, launches of `sliding_window` (forward, 256 tokens) scattered by 0.5% to
-0.8% undivided and by 3.8% to 7.9% divided, because written-out softmax alone scattered by 4% to 8%.
+projection in the common layer, a slower framework. What moves a process hardly moves its arms alike: where
+the allocator's luck made written-out softmax scatter by 4% to 8% from launch to launch, `sliding_window` in
+the same launches scattered by 0.5% to 0.8% undivided and by 3.8% to 7.9% divided.
 
 The control is used as a gauge instead: where the reference's code is the same on both sides, its ratio is
 known to be 1, and a launch design that sees it moved by more than the margin is not believed: the cells of
