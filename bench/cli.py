@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bench.commands import audit, measure, tell
+from bench.commands import audit, gate, measure, tell
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ app.command("compare", help="Measure variants against softmax, write the report,
 app.command("run", help="Measure only; report later.")(measure.measuring(report=False))
 app.command()(measure.certify)
 app.command()(measure.resume)
+app.command()(gate.gate)
 app.command()(tell.report)
 app.command()(audit.audit)
 app.command()(tell.doctor)

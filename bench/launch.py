@@ -77,9 +77,14 @@ class _Tail(threading.Thread):
 
 
 class Launcher:
-    """Starts workers and can stop all of them at once, from any thread."""
+    """Starts workers and can stop all of them at once, from any thread.
 
-    def __init__(self) -> None:
+    They are processes of the interpreter `python`, this one's where nothing is said, started in `folder`.
+    """
+
+    def __init__(self, *, python: str = "", folder: str | None = None) -> None:
+        self._python = python or sys.executable
+        self._folder = folder
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._guard = threading.Lock()
         self.stopped = False
@@ -128,7 +133,8 @@ class Launcher:
                 if self.stopped:
                     raise KeyboardInterrupt
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "bench.worker"],
+                    [self._python, "-P", "-m", "bench.worker"],
+                    cwd=self._folder,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from reports.evidence import Evidence
 
@@ -104,6 +104,22 @@ class Document:
     lead: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
+
+
+class Told(Protocol):
+    """What every format writes: a report of runs, or a gate's."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def lead(self) -> tuple[tuple[str, str], ...]: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+    @property
+    def sections(self) -> tuple[Section, ...]: ...
 
 
 Render: TypeAlias = Callable[[Evidence], Section]

@@ -18,7 +18,7 @@ import markupsafe
 from bench.schema import View
 from reports import formatting
 from reports.catalog import FORMATS, VIEWS
-from reports.content import Block, Document, Section
+from reports.content import Block, Section, Told
 from reports.evidence import Evidence, gather
 from reports.frame import read_results
 
@@ -29,6 +29,13 @@ _WORDS = {
     "undecided": "open",
     "failed": "bad",
     "false alarm": "bad",
+    "slower": "bad",
+    "faster": "good",
+    "more": "bad",
+    "less": "good",
+    "broken": "bad",
+    "mended": "good",
+    "not measured": "open",
     "inconclusive": "open",
     "measured": "good",
     "sampled": "good",
@@ -135,12 +142,12 @@ def write_whole(path: Path, text: str) -> Path:
     return unfinished.replace(path)
 
 
-def write(report: Report, folder: Path) -> Path:
+def write(report: Told, folder: Path) -> Path:
     """`index.html` in `folder`."""
     return write_whole(folder / "index.html", rendered("page.html", report))
 
 
-def rendered(template: str, report: Report | Document) -> str:
+def rendered(template: str, report: Told) -> str:
     """A document through one of the templates."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),

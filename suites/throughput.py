@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bench.interleave import Timings, WarmUp, interleave, warm_up
@@ -61,23 +61,37 @@ def _machine_speed(step: Step, bench: Bench) -> list[Measurement]:
     ]
 
 
-def _interleaved(step: Step, bench: Bench) -> list[Measurement]:
-    rows: list[Measurement] = []
-    ready: dict[str, Work] = {}
-    warm: dict[str, WarmUp] = {}
-    arms = {arm_key(arm): arm for arm in step.arms}
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The arms of a step that can be timed, by their `arm_key`, and the rows of those that cannot."""
+
+    ready: dict[str, Work]
+    warm: dict[str, WarmUp]
+    rows: list[Measurement]
+
+
+def prepared(step: Step, bench: Bench) -> Prepared:
+    """Every arm of the step built, called and warmed up."""
+    found = Prepared({}, {}, [])
     framework: Framework = bench.framework
-    for key, arm in arms.items():
+    for arm in step.arms:
         if (unreachable := bench.beyond(step, arm)) is not None:
-            rows.append(unreachable)
+            found.rows.append(unreachable)
             continue
         work, failed = bench.attempt(step, arm, partial(prepare, step, arm, bench))
         if work is not None:
             settled, failed = bench.attempt(step, arm, partial(_settle, step, work, framework))
             if settled is not None:
-                ready[key], warm[key] = work, settled
-        rows.extend([failed] if failed else [])
+                found.ready[arm_key(arm)], found.warm[arm_key(arm)] = work, settled
+        found.rows.extend([failed] if failed else [])
     gc.collect()
+    return found
+
+
+def _interleaved(step: Step, bench: Bench) -> list[Measurement]:
+    arms = {arm_key(arm): arm for arm in step.arms}
+    found = prepared(step, bench)
+    ready, warm, rows = found.ready, found.warm, found.rows
     while ready:
         timings, failed = bench.attempt(
             step, arms[next(iter(ready))], lambda: _time(step, bench, ready, warm)
