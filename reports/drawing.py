@@ -19,7 +19,14 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    EngFormatter,
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from reports import formatting, labels
 from reports.labels import Box
@@ -29,6 +36,7 @@ INK, MUTED, _GRID = "#0a0b01", "#0a0b02", "#0a0b03"
 _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", _GRID: "var(--line)"} | {
     f"#0a0c{index:02x}": f"var(--series-{index})" for index in range(SERIES_COLOURS)
 }
+SMALL = 1e-3
 STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -219,6 +227,10 @@ def scatter(
         for line in lines:
             _dot(axes, line)
         axes.margins(0.12)
+        if max(abs(line.points[0].x) for line in lines) < SMALL:
+            # Microjoules with all their zeros would run into one another.
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+            axes.xaxis.set_major_formatter(EngFormatter())
         axes.xaxis.grid(False)
         axes.yaxis.grid(True, linewidth=0.5)
         axes.set_xlabel(x_title)
