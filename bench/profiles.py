@@ -23,7 +23,7 @@ PROFILES = {
         ),
         Profile(
             name="quick",
-            title="about 25 minutes: a provisional answer",
+            title="about 30 minutes: a provisional answer",
             launches=3,
             repeats=2,
             seeds=3,
