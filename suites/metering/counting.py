@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from bench.counters import Component, Counter, CounterError, Reader
 from suites.metering.certainty import of_counter
 from suites.metering.meter import MeterError, Part, Reading, weakest
 
-SMALLEST_STEP_JOULES = 1e-12
-
 
 class CounterMeter:
     """Energy of all counters given, added up by component; a thread reads them so that none wraps unseen.
 
+    RAPL and NVML move by the clock, by as much as was drawn since: how finely a window was seen is how often
+    a counter moved in it, whatever the power was when its pace was watched.
+
     Raises ValueError where there is no counter.
     """
 
-    def __init__(self, counters: Sequence[Counter]) -> None:
+    def __init__(
+        self, counters: Sequence[Counter], *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         if not counters:
             raise ValueError("a meter needs at least one counter")
+        self._clock = clock
+        self._began = 0.0
         self._counters = tuple(counters)
         self._reader = Reader(self._counters)
         self._before: tuple[float, ...] = ()
@@ -50,15 +56,17 @@ class CounterMeter:
     def begin(self) -> None:
         """Read all counters; raises MeterError."""
         self._before = self._joules()
+        self._began = self._clock()
 
     def end(self) -> Reading:
         """What they have counted since; raises MeterError."""
+        seconds = self._clock() - self._began
         joules: dict[Component, float] = {}
         ticks: dict[Component, float] = {}
         for counter, before, after in zip(self._counters, self._before, self._joules(), strict=True):
             component, spent = counter.domain.component, after - before
             joules[component] = joules.get(component, 0.0) + spent
-            steps = spent / max(counter.quantum_joules, SMALLEST_STEP_JOULES)
+            steps = seconds / counter.update_seconds if spent > 0 else 0.0
             ticks[component] = min(ticks.get(component, steps), steps)
         return Reading(joules=joules, ticks=ticks)
 

@@ -56,8 +56,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Joules of each component in a window, and by how many of its steps the counter that moved least has
-    moved; nothing there where nothing ticks."""
+    """Joules of each component in a window, and how often the counter that moved least has moved; nothing
+    there where nothing ticks."""
 
     joules: Mapping[Component, float]
     ticks: Mapping[Component, float] = field(default_factory=dict)

@@ -158,7 +158,7 @@ def _resolved(figure: Figure, ticks: float | None) -> Figure:
     """The figure, without values where a counter has not moved far enough to be believed."""
     if ticks is None or ticks >= RESOLVED_TICKS:
         return figure
-    reason = f"a window moved the counter by {ticks:.1f} of its steps; {RESOLVED_TICKS} are needed"
+    reason = f"a counter moved {ticks:.1f} times in a window; {RESOLVED_TICKS} are needed"
     return replace(figure, values=(), status="below_resolution", reason=reason)
 
 

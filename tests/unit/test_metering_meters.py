@@ -73,17 +73,26 @@ class MadeUpCounter:
 
 def test_dies_are_added_up_and_memory_is_not() -> None:
     dies = [MadeUpCounter("processor", "package-0"), MadeUpCounter("processor", "package-1", told=[7.0])]
-    memory = MadeUpCounter("memory", "dram-0", quantum_joules=0.5)
-    meter = CounterMeter([*dies, memory])
+    memory = MadeUpCounter("memory", "dram-0", update_seconds=0.1)
+    passing = iter((3.0, 8.0))
+    meter = CounterMeter([*dies, memory], clock=lambda: next(passing))
     meter.begin()
     for counter, more in zip([*dies, memory], (30.0, 12.0, 5.0), strict=True):
         counter.told.append(counter.told[-1] + more)
     reading = meter.end()
     assert reading.joules == pytest.approx({"processor": 42.0, "memory": 5.0})
     assert reading.headline == pytest.approx(42.0)
-    # The die that moved least; memory's own steps are larger.
-    assert reading.ticks == pytest.approx({"processor": 1200.0, "memory": 10.0})
+    # 5 s of moves, each millisecond and each tenth of a second, whatever they amount to.
+    assert reading.ticks == pytest.approx({"processor": 5000.0, "memory": 50.0})
     assert [part.component for part in meter.parts] == ["processor", "memory"]
+
+
+def test_a_counter_that_has_not_moved_has_no_tick() -> None:
+    still, moving = MadeUpCounter("processor", "package-0"), MadeUpCounter("processor", "package-1")
+    meter = CounterMeter([still, moving])
+    meter.begin()
+    moving.told.append(4.0)
+    assert meter.end().ticks == {"processor": 0.0}
 
 
 def test_a_component_is_known_as_well_as_its_weakest_counter_and_as_fast_as_its_slowest() -> None:
