@@ -14,10 +14,10 @@ from rich.text import Text
 from bench import wire
 from bench.registry import Registry
 from bench.schema import Variant
+from bench.tiers import READ
 
 NAME_WIDTH, CELL_WIDTH = 24, 17
 ROOM_FOR_COSTS = 120
-UNREAD = ("modelled", "assumed")
 COLOURS = {"better": "green", "worse": "red", "same": "blue", "undecided": "yellow"}
 
 
@@ -157,7 +157,7 @@ def _word(verdict: Mapping[str, Any]) -> Text:
     word = str(verdict["word"])
     shown = Text(word, COLOURS.get(word, ""))
     if verdict["axis"] == "energy":
-        shown.append(f"{':' if verdict['method'] in UNREAD else ','} {verdict['method']}")
+        shown.append(f"{',' if verdict['method'] in READ else ':'} {verdict['method']}")
     return shown
 
 
@@ -185,7 +185,7 @@ def print_summary(console: Console, report: Mapping[str, Any], page: str) -> Non
     if report.get("provisional"):
         note = "Provisional: a settled figure takes 8 planned launches and 3 seeds; see --profile full."
         console.print(note, markup=False)
-    if any(v["axis"] == "energy" and v["method"] in UNREAD for v in report["verdicts"]):
+    if any(v["axis"] == "energy" and v["method"] not in READ for v in report["verdicts"]):
         note = "Modelled energy adds nothing to latency: nothing is ranked on it."
         console.print(note, markup=False)
     failed = [row for row in report.get("failures") or [] if row.get("status") == "failed"]

@@ -98,7 +98,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What a writer of HTML or Markdown needs: a title, what stands under it, and the sections."""
+    """What writers of HTML and Markdown need, with nothing behind it: an audit's, a gate's."""
 
     title: str
     lead: tuple[tuple[str, str], ...]
@@ -107,7 +107,7 @@ class Document:
 
 
 class Told(Protocol):
-    """What every format writes: a report of runs, or a gate's."""
+    """What writers of HTML and Markdown ask of a document; a report of runs holds more."""
 
     @property
     def title(self) -> str: ...

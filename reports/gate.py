@@ -7,14 +7,13 @@ The cells come judged from `bench.gate`; nothing is decided here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench import wire
 from bench.gate.cells import Cell as Judged
 from bench.gate.result import GateResult
 from reports import page
-from reports.content import Block, Cell, Items, Listing, Paragraph, Section, Table, columns
+from reports.content import Block, Cell, Document, Items, Listing, Paragraph, Section, Table, columns
 from reports.formatting import moment, plural
 from reports.gate_formats import comment, junit
 from reports.gate_words import FIRST, ORDER, change, counted, evidence, interval, percent, sentence, value
@@ -23,16 +22,6 @@ from reports.page import write_whole
 _HEADINGS = columns(
     "What", "On", "Verdict", "Change #", "Interval #", "Before #", "After #", "Control #", "Evidence"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatePage:
-    """A gate as `reports.page` and `reports.markdown` write it."""
-
-    title: str
-    lead: tuple[tuple[str, str], ...]
-    warnings: tuple[str, ...]
-    sections: tuple[Section, ...]
 
 
 def write(result: GateResult, folder: Path) -> list[Path]:
@@ -48,9 +37,9 @@ def write(result: GateResult, folder: Path) -> list[Path]:
     ]
 
 
-def build(result: GateResult) -> GatePage:
+def build(result: GateResult) -> Document:
     """The page in memory."""
-    return GatePage(
+    return Document(
         title=f"Gate: {result.headline.lower()}",
         lead=(
             ("Baseline", result.titles["baseline"]),

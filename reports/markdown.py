@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports.content import Block, Cell, Document, Group, Items, Listing, Paragraph, Plot, Section, Table
+from reports.content import Block, Cell, Group, Items, Listing, Paragraph, Plot, Section, Table, Told
 from reports.page import Report, write_whole
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
@@ -17,7 +17,7 @@ def write(report: Report, folder: Path) -> Path:
     return write_whole(folder / "report.md", told(report))
 
 
-def told(document: Report | Document) -> str:
+def told(document: Told) -> str:
     """A whole document as Markdown."""
     return "\n".join(_lines(document)).rstrip() + "\n"
 
@@ -27,7 +27,7 @@ def escaped(text: str) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
-def _lines(report: Report | Document) -> Iterator[str]:
+def _lines(report: Told) -> Iterator[str]:
     yield f"# {escaped(report.title)}"
     yield ""
     for warning in report.warnings:

@@ -23,36 +23,42 @@ class FunctionalUnit(StrEnum):
     training = "training"
 
 
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs that metered energy.")]
+Country = Annotated[
+    str, typer.Option("--country", help="ISO 3166 code of three letters; its grid's annual mean is used.")
+]
+Intensity = Annotated[
+    float | None, typer.Option("--intensity", help="Grams of CO2e a kWh; wins over the country's mean.")
+]
+IntensitySource = Annotated[
+    str, typer.Option("--intensity-source", help="Where that value comes from, with its year.")
+]
+Pue = Annotated[
+    float | None, typer.Option("--pue", help="Energy of the whole data centre over that of its computers.")
+]
+Embodied = Annotated[
+    str,
+    typer.Option(
+        "--embodied",
+        metavar="KG,YEARS,SHARE",
+        help="CO2e of making the whole machine, its life, the share of it reserved: 1200,4,1.",
+    ),
+]
+EmbodiedSource = Annotated[str, typer.Option("--embodied-source", help="Where that comes from.")]
+Counted = Annotated[FunctionalUnit, typer.Option("--functional-unit", help="What is counted.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder; the first run's audit/ by default.")]
+
+
 def audit(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of runs that metered energy.")],
-    country: Annotated[
-        str, typer.Option("--country", help="ISO 3166 code of three letters; its grid's annual mean is used.")
-    ] = "",
-    intensity: Annotated[
-        float | None, typer.Option("--intensity", help="Grams of CO2e a kWh; wins over the country's mean.")
-    ] = None,
-    intensity_source: Annotated[
-        str, typer.Option("--intensity-source", help="Where that value comes from, with its year.")
-    ] = "",
-    pue: Annotated[
-        float | None,
-        typer.Option("--pue", help="Energy of the whole data centre over that of its computers."),
-    ] = None,
-    embodied: Annotated[
-        str,
-        typer.Option(
-            "--embodied",
-            metavar="KG,YEARS,SHARE",
-            help="CO2e of making the whole machine, its life, the share of it reserved: 1200,4,1.",
-        ),
-    ] = "",
-    embodied_source: Annotated[str, typer.Option("--embodied-source", help="Where that comes from.")] = "",
-    functional_unit: Annotated[
-        FunctionalUnit, typer.Option("--functional-unit", help="What is counted.")
-    ] = FunctionalUnit.inference,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder; the first run's audit/ by default.")
-    ] = None,
+    runs: Runs,
+    country: Country = "",
+    intensity: Intensity = None,
+    intensity_source: IntensitySource = "",
+    pue: Pue = None,
+    embodied: Embodied = "",
+    embodied_source: EmbodiedSource = "",
+    functional_unit: Counted = FunctionalUnit.inference,
+    out: Out = None,
     quiet: Quiet = False,
 ) -> None:
     """Write an audit of energy and carbon: page, Markdown, CSV, BoAmps, model cards. Measures nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -98,7 +98,22 @@ def measured(
         tell=tell,
     )
     told = Judging(ordinary, times, registry.suites, asked.margin, tell)
-    cells = told.cells()
+    cells = (*told.cells(), *(_absent(*place, suites=registry.suites) for place in pairing.missing))
+    notes = (*pairing.notes, *_plugins(sides), *told.notes)
+    return _result(asked, sides, times, told.moved, cells, notes, started=started, planned=planned)
+
+
+def _result(
+    asked: GateRequest,
+    sides: Mapping[SideName, Side],
+    times: Times,
+    moved: Mapping[tuple[str, str], float],
+    cells: tuple[Cell, ...],
+    notes: Iterable[str],
+    *,
+    started: str,
+    planned: int,
+) -> GateResult:
     control = [list(timed.sample.control.values()) for timed in times.cells]
     return GateResult(
         titles={name: side.title for name, side in sides.items()},
@@ -108,13 +123,13 @@ def measured(
         margin=asked.margin,
         launches=planned,
         threads=asked.request.threads,
-        cells=(*cells, *(_absent(*told, suites=registry.suites) for told in pairing.missing)),
+        cells=cells,
         scatter=launch_scatter(control),
         scatter_launches=sum(map(len, control)),
         environment=sides["candidate"].told.environment.id,
         environments=tuple(_differences(sides)),
-        moved=tuple(f"{step} on {framework}: {ratio:.3f}" for (framework, step), ratio in told.moved.items()),
-        notes=tuple(dict.fromkeys((*pairing.notes, *_plugins(sides), *told.notes))),
+        moved=tuple(f"{step} on {framework}: {ratio:.3f}" for (framework, step), ratio in moved.items()),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

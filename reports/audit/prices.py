@@ -11,6 +11,7 @@ from reports.audit.carbon import Estimate, estimated, operational_grams
 from reports.audit.cases import Case, divisor, per_unit
 from reports.audit.readings import Reading
 
+NOTHING = "no energy was metered for this functional unit"
 NO_INTENSITY = "no carbon intensity was given (neither --country nor --intensity)"
 NO_EMBODIED = "no embodied estimate was given (--embodied), and M is part of the score"
 NO_ACCURACY = "no score on the task was measured, so R has no stated accuracy"
@@ -108,6 +109,8 @@ def price(reading: Reading, asked: Asked, unit: Unit, level: float) -> Price:
 
 def no_score(case: Case, asked: Asked, found: Mapping[str, Price]) -> str:
     """Why the total is no SCI score; empty where it is one."""
+    if not found:
+        return NOTHING
     reasons = [
         NO_INTENSITY if asked.intensity is None else "",
         NO_EMBODIED if asked.embodied is None else "",

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, TypeAlias
 
-from reports.energy.pairs import HEADLINE, READ, SUITES, weakest
+from bench.tiers import READ, weakest
+from reports.energy.pairs import HEADLINE, SUITES
 from reports.frame import Results
 
 COMPONENTS = ("processor", "accelerator", "memory")

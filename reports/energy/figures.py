@@ -12,7 +12,8 @@ from statistics import fmean
 from typing import Any, TypeAlias
 
 from bench.statistics import interval
-from reports.energy.pairs import HEADLINE, metered, weakest
+from bench.tiers import weakest
+from reports.energy.pairs import HEADLINE, metered
 from reports.figure import Figure, cells, figure_of, nothing, over_launches
 from reports.frame import Results
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
+from bench.tiers import READ
 from reports import formatting
-from reports.energy.pairs import HEADLINE, READ, flagged
+from reports.energy.pairs import HEADLINE, flagged
 
 
 def known(rows: Any) -> list[tuple[str, str]]:

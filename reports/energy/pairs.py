@@ -18,25 +18,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from bench.schema import Method, Verdict
 from bench.statistics import judge
+from bench.tiers import READ, weakest
 from reports.comparison import Comparison, Effects, compared, with_estimate
 from reports.frame import Results
 
 SUITES = ("energy", "task_energy")
 HEADLINE = "joules"
-READ: tuple[Method, ...] = ("measured", "sampled")
 NOTHING_NEW = "energy here adds nothing to latency, so it is not ranked"
 
 Launch: TypeAlias = tuple[str, int, int]
 Windows: TypeAlias = dict[Launch, tuple[float, ...]]
-
-
-def weakest(methods: Sequence[Method]) -> Method:
-    """The one that says least, of at least one: measured, sampled, modelled, assumed."""
-    return max(methods, key=get_args(Method).index)
 
 
 def metered(results: Results, *metrics: str) -> Any:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.tiers import READ
 from reports import formatting
 from reports.accuracy import baselines, main_metric
 from reports.content import Block, Plot
 from reports.directions import better
 from reports.drawing import Line, Point, colours, scatter
-from reports.energy.pairs import HEADLINE, NOTHING_NEW, READ
+from reports.energy.pairs import HEADLINE, NOTHING_NEW
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.pareto import front

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bench.tiers import READ
 from reports import formatting
 from reports.content import Block, Group, Items, Paragraph, Section
 from reports.energy.known import known
-from reports.energy.pairs import HEADLINE, NOTHING_NEW, READ, SUITES, flagged, metered
+from reports.energy.pairs import HEADLINE, NOTHING_NEW, SUITES, flagged, metered
 from reports.energy.plots import Front, growth, worth
 from reports.energy.table import EnergyTable
 from reports.estimates import Figure

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from bench.counters import Component, Counter, CounterError, Reader
+from bench.tiers import weakest
 from suites.metering.certainty import of_counter
-from suites.metering.meter import MeterError, Part, Reading, weakest
+from suites.metering.meter import MeterError, Part, Reading
 
 
 class CounterMeter:

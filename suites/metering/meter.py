@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -14,7 +14,6 @@ from bench.schema import Method
 
 # The headline: memory is told apart, as it is metered worst, and where it is guessed it is a constant.
 HEADLINE: tuple[Component, ...] = ("processor", "accelerator")
-STRENGTHS: tuple[Method, ...] = ("measured", "sampled", "modelled", "assumed")
 
 
 class MeterError(Finding):
@@ -124,8 +123,3 @@ class Meters:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-
-
-def weakest(methods: Iterable[Method]) -> Method:
-    """The one that says least: what a sum of figures may be called."""
-    return max(methods, key=STRENGTHS.index)

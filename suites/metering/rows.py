@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from bench.counters import Component
 from bench.schema import Arm, Measurement, Method, Status, Step
-from suites.metering.meter import HEADLINE, Certainty, Part, weakest
+from bench.tiers import weakest
+from suites.metering.meter import HEADLINE, Certainty, Part
 from suites.metering.windows import FLAGGED_LOAD, Metered, Window
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from bench.cli import app
 from reports.audit import change, known, opening, plots, record, scope, tables
 from reports.audit.asked import Asked, asked
 from reports.audit.dossier import Dossier, dossier
+from reports.audit.prices import NOTHING, no_score
 from reports.audit.ranking import ADDS_NOTHING, in_words
 from reports.audit.writing import build, write_audit, written
 from reports.content import Block, Document, Group, Items, Listing, Paragraph, Plot, Section, Table
@@ -128,6 +129,12 @@ def test_an_sci_score_needs_intensity_and_embodied_carbon(tmp_path: Path) -> Non
         assert "SCI score" not in section(whole, "figures")
 
 
+def test_without_a_price_it_is_energy_that_is_missing_from_the_score(tmp_path: Path) -> None:
+    (one,) = found(tmp_path, MadeUpAudit(), **FULL).weighed
+    assert no_score(one.case, asked(**FULL), one.prices) == ""
+    assert no_score(one.case, asked(**FULL), {}) == NOTHING
+
+
 def test_without_a_country_there_is_energy_and_not_one_gram(tmp_path: Path) -> None:
     whole = document(tmp_path, MadeUpAudit())
     everything = " ".join(text for part in whole.sections for text in texts(part.blocks))
@@ -137,14 +144,12 @@ def test_without_a_country_there_is_energy_and_not_one_gram(tmp_path: Path) -> N
 
 
 def test_an_annual_mean_is_called_one(tmp_path: Path) -> None:
-    pytest.importorskip("codecarbon")
     told_of = section(found(tmp_path, MadeUpAudit(), country="FRA"), "inputs")
     assert re.search(r"g CO2e per kWh \(annual mean of 20\d\d, location-based", told_of)
     assert "France (FRA)" in told_of and "Our World in Data" in told_of
 
 
 def test_the_table_over_countries_says_where_the_order_changes(tmp_path: Path) -> None:
-    pytest.importorskip("codecarbon")
     # One machine's whole 1,200 kg weigh more than French electricity: performer, slow and frugal, loses.
     told_of = section(found(tmp_path, MadeUpAudit(), country="FRA", embodied="1200,4,1"), "change")
     rows = {line.split(" (")[0].strip("| "): line for line in told_of.splitlines() if "| 20" in line}

@@ -33,10 +33,7 @@ def rows(whole: Dossier) -> list[dict[str, str]]:
 
 
 def test_the_columns_are_those_of_the_installed_codecarbon() -> None:
-    try:
-        distribution = metadata.distribution("codecarbon")
-    except metadata.PackageNotFoundError:
-        pytest.skip("codecarbon is not installed")
+    distribution = metadata.distribution("codecarbon")
     source = Path(str(distribution.locate_file("codecarbon/output_methods/emissions_data.py"))).read_text(
         encoding="utf-8"
     )
@@ -91,7 +88,6 @@ def reports(whole: Dossier) -> list[dict[str, Any]]:
 
 
 def test_boamps_reports_hold_the_published_fields(tmp_path: Path) -> None:
-    pytest.importorskip("codecarbon")
     made = reports(found(tmp_path, country="FRA", pue=1.2))
     assert len(made) == 6
     assert [problems(report) for report in made] == [[]] * 6
@@ -156,7 +152,6 @@ def test_what_is_wrong_with_a_boamps_report_is_named_with_its_place(tmp_path: Pa
 
 
 def test_a_model_card_is_in_grams(tmp_path: Path) -> None:
-    pytest.importorskip("codecarbon")
     whole = found(tmp_path, country="FRA", intensity=100.0, pue=1.5)
     texts = {what: text for _, what, text in model_card.files(whole)}
     (card,) = [text for what, text in texts.items() if "performer" in what]

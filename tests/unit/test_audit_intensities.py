@@ -52,7 +52,6 @@ def test_nothing_falls_back_to_a_world_average() -> None:
 
 
 def test_the_installed_table_gives_years_by_country() -> None:
-    pytest.importorskip("codecarbon")
     found = read_countries()
     france = found.intensity("FRA")
     raw = json.loads(

@@ -12,9 +12,10 @@ import pytest
 
 from bench.counters import Component, CounterError, Domain, Found, Refusal
 from bench.schema import Method
+from bench.tiers import weakest
 from suites.metering.counting import CounterMeter
 from suites.metering.load import Busy, busy, outside_load
-from suites.metering.meter import Meter, MeterError, Meters, weakest
+from suites.metering.meter import Meter, MeterError, Meters
 from suites.metering.modelling import CodecarbonMeter, open_tracker, settings
 from suites.metering.opening import open_meter
 

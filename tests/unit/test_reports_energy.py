@@ -12,9 +12,9 @@ from made_up_meters import MODELLED, NOISE, WINDOWS, answers, joules, on_task, p
 from test_reports_comparisons import read, timings
 
 from bench.schema import Measurement
+from bench.tiers import weakest
 from reports.comparison import Comparison
 from reports.comparisons import compare
-from reports.energy.pairs import weakest
 from reports.estimates import Figure, estimate
 from reports.headline import headings, headline
 
