@@ -23,7 +23,7 @@ PROFILES = {
         ),
         Profile(
             name="quick",
-            title="about 30 minutes: a provisional answer",
+            title="half an hour or more: a provisional answer",
             launches=3,
             repeats=2,
             seeds=3,
