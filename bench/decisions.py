@@ -11,15 +11,23 @@ from bench.statistics import decision_level, judge, look_schedule, paired_log_ra
 Values = dict[tuple[str, str], dict[int, tuple[float, ...]]]
 
 
-def _values(measurements: Iterable[Measurement], job: Job, subject: str) -> Values:
-    """Raw values by (implementation, role) and launch, of this job's framework on this subject."""
+def _values(measurements: Iterable[Measurement], job: Job, subject: str, environment_id: str = "") -> Values:
+    """Raw values by (implementation, role) and launch, of this job's framework on this subject, in one
+    environment or in all."""
     found: Values = defaultdict(dict)
     for m in measurements:
         if m.suite != job.suite or m.metric != job.metric or m.subject != subject or m.status != "ok":
             continue
+        if environment_id and m.environment_id != environment_id:
+            continue
         if m.implementation.endswith(f"@{job.framework}"):
             found[m.implementation, m.role][m.launch] = m.values
     return found
+
+
+def _launches(values: Values, job: Job) -> list[int]:
+    """Those before the job's own."""
+    return sorted({launch for by_launch in values.values() for launch in by_launch if launch < job.launch})
 
 
 def decided(measurements: Iterable[Measurement], job: Job, step: Step, profile: Profile) -> bool:
@@ -27,12 +35,12 @@ def decided(measurements: Iterable[Measurement], job: Job, step: Step, profile: 
 
     Follows the alpha-spending rule of `bench.statistics`; between looks nothing is decided.
     """
-    values = _values(measurements, job, step.subject)
-    launches = sorted(
-        {launch for by_launch in values.values() for launch in by_launch if launch < job.launch}
-    )
-    if len(launches) < job.launch:
+    measurements = list(measurements)
+    if len(_launches(_values(measurements, job, step.subject), job)) < job.launch:
         return True
+    # After the loss of a machine the launches made elsewhere are another comparison, with looks of its own.
+    values = _values(measurements, job, step.subject, job.environment_id)
+    launches = _launches(values, job)
     if len(launches) not in look_schedule(profile.launches) or len(launches) < 2:
         return False
     references = [by_launch for (_, role), by_launch in values.items() if role == "reference"]

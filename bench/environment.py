@@ -113,6 +113,8 @@ def _power_source() -> str | None:
 def identify(environment: Environment) -> str:
     """A short hash of what identifies machine and software; loads, limits and commits do not enter."""
     identifying = {name: getattr(environment, name) for name in IDENTIFYING}
+    if environment.node is not None:
+        identifying["node"] = environment.node
     return hashlib.sha256(wire.encode(_sorted(identifying))).hexdigest()[:12]
 
 

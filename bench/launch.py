@@ -25,13 +25,18 @@ from bench.schema import Job, Step
 from bench.worker import AT_WORK, STARTING, Answer
 
 TAIL_BYTES = 4096
-Ending = Literal["done", "exited", "killed", "timed_out", "stopped"]
+Ending = Literal["done", "exited", "killed", "timed_out", "stopped", "lost", "moved", "no_room"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a worker ended. `step` and `arm` index the job's step and its arm that was at work, -1 for
-    none; `tail` is the end of what the worker printed."""
+    none; `tail` is the end of what the worker printed.
+
+    Where jobs are carried to other machines: `lost` is a worker whose machine is gone, and says nothing of
+    the job; `moved` is a job that was not started because its place is gone, `no_room` one that no machine
+    is large enough for. `tail` then says which machine.
+    """
 
     ending: Ending
     code: int
@@ -46,6 +51,10 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
+        if self.ending in ("lost", "moved"):
+            return "the machine that worked on it was lost, and another one after it"
+        if self.ending == "no_room":
+            return "no machine of the cluster can hold it"
         if self.ending == "timed_out":
             return "no answer within the time limit; the worker was stopped"
         if self.ending == "killed":
@@ -79,12 +88,16 @@ class _Tail(threading.Thread):
 class Launcher:
     """Starts workers and can stop all of them at once, from any thread.
 
-    They are processes of the interpreter `python`, this one's where nothing is said, started in `folder`.
+    They are processes of the interpreter `python`, this one's where nothing is said, started in `folder`, and
+    inherit the environment variables `inherited`, by default this process's.
     """
 
-    def __init__(self, *, python: str = "", folder: str | None = None) -> None:
+    def __init__(
+        self, *, python: str = "", folder: str | None = None, inherited: Mapping[str, str] | None = None
+    ) -> None:
         self._python = python or sys.executable
         self._folder = folder
+        self._inherited = inherited
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._guard = threading.Lock()
         self.stopped = False
@@ -138,7 +151,7 @@ class Launcher:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    env=_environment(job, writing, at_work),
+                    env=_environment(self._inherited, job, writing, at_work),
                     pass_fds=(writing, at_work),
                     start_new_session=True,
                 )
@@ -154,22 +167,25 @@ class Launcher:
         return process, reading
 
 
-def _environment(job: Job, answers: int, at_work: int) -> Mapping[str, str]:
+def _environment(
+    inherited: Mapping[str, str] | None, job: Job, answers: int, at_work: int
+) -> Mapping[str, str]:
     """The worker's environment: threads and allocator are settled before any library loads."""
     threads = {
         name: str(job.threads)
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
     }
+    inherited = os.environ if inherited is None else inherited
     ours = {
         "ATTNBENCH_ANSWERS": str(answers),
         "ATTNBENCH_AT_WORK": str(at_work),
         "ATTNBENCH_PARENT": str(os.getpid()),
-        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "KERAS_BACKEND": inherited.get("KERAS_BACKEND", "tensorflow"),
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONFAULTHANDLER": "1",
     }
-    return {**os.environ, **threads, **ours, **job.environment}
+    return {**inherited, **threads, **ours, **job.environment}
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

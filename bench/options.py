@@ -58,6 +58,14 @@ Threads = Annotated[
     int, typer.Option("--threads", min=0, help="Threads of a measured process; 0: one a core.")
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=0, help="Trainings side by side; 0: one a core.")]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option("--executor", help="local, or ray: the jobs are carried to the nodes of a Ray cluster."),
+]
+Address = Annotated[
+    str,
+    typer.Option("--address", help="The Ray cluster's host:port; else RAY_ADDRESS, or this machine."),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the run; results/runs/… by default.")]
 Peers = Annotated[
     bool,

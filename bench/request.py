@@ -32,13 +32,14 @@ def lengths_of(text: str) -> tuple[int, ...]:
     return lengths
 
 
-def checked(asked: Request) -> Request:
-    """The request with each of its names once and 0 threads or jobs standing for one a core.
+def checked(asked: Request, cores: int | None = None) -> Request:
+    """The request with each of its names once and 0 threads or jobs standing for one a core, of this machine
+    or of those it will be measured on.
 
     Raises UnknownNameError for a name that nobody registered; leaves with what is wrong with ``--data``
     or ``--set``.
     """
-    known, cores = registry(), os.cpu_count() or 1
+    known, cores = registry(), cores or os.cpu_count() or 1
     request = replace(
         asked,
         variants=_known("variant", _spelt_out(asked.variants, known), known.variants),

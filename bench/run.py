@@ -11,7 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from bench.decisions import decided
-from bench.launch import Launcher, Outcome, without
+from bench.executors.protocol import Executor
+from bench.launch import Outcome, without
 from bench.limits import limit_reached
 from bench.measuring import failure
 from bench.profiles import PROFILES
@@ -20,6 +21,7 @@ from bench.store import WEIGHTS, Record, Store
 from bench.worker import Answer
 
 MOST_STARTS = 2
+MOST_LOSSES = 2
 REFUSALS = "plan"
 
 
@@ -44,10 +46,10 @@ class Runner:
     """One run from its plan to its last line."""
 
     def __init__(
-        self, store: Store, launcher: Launcher, watcher: Watcher, after_stage: Callable[[], None], jobs: int
+        self, store: Store, executor: Executor, watcher: Watcher, after_stage: Callable[[], None], jobs: int
     ) -> None:
         self.store = store
-        self.launcher = launcher
+        self.executor = executor
         self.watcher = watcher
         self.after_stage = after_stage
         self.jobs = jobs
@@ -55,7 +57,7 @@ class Runner:
         self._guard = threading.Lock()
 
     def run(self) -> None:
-        """Measure all that the store does not hold yet; raises StoppedError after `Launcher.stop`."""
+        """Measure all that the store does not hold yet; raises StoppedError after `Executor.stop`."""
         plan = self.store.plan()
         self._record(REFUSALS, REFUSALS, self._new_refusals(plan.refusals))
         stages = [
@@ -64,50 +66,62 @@ class Runner:
         for number, (title, jobs) in enumerate(stages, 1):
             before = len(self.store.records)
             self.watcher.stage(title, len(jobs))
-            for exclusive, some in itertools.groupby(jobs, key=lambda job: job.exclusive):
-                self._side_by_side(list(some), 1 if exclusive else self.jobs)
+            for _, some in itertools.groupby(jobs, key=lambda job: job.exclusive):
+                self._side_by_side(*self.executor.lanes(list(some), self.jobs))
             if len(self.store.records) > before and number < len(stages):
                 self.after_stage()
 
     def _new_refusals(self, refusals: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
-        return () if any(record.job == REFUSALS for record in self.store.records) else refusals
+        if any(record.job == REFUSALS for record in self.store.records):
+            return ()
+        return tuple(
+            replace(m, environment_id=self.executor.environment_id(_framework(m), True, m.environment_id))
+            for m in refusals
+        )
 
-    def _side_by_side(self, jobs: list[Job], width: int) -> None:
+    def _side_by_side(self, width: int, lanes: list[list[Job]]) -> None:
         if width == 1:
-            for job in jobs:
-                self._job(job)
+            for lane in lanes:
+                self._lane(lane)
             return
         with ThreadPoolExecutor(max_workers=width) as pool:
-            futures = [pool.submit(self._job, job) for job in jobs]
+            futures = [pool.submit(self._lane, lane) for lane in lanes]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
                 for future in futures:
                     if future.done() and not future.cancelled():
                         future.result()
             except BaseException:
-                self.launcher.stop()
+                self.executor.stop()
                 raise
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _job(self, job: Job) -> None:
-        if self.launcher.stopped:
-            raise StoppedError
-        self.watcher.begin(job)
-        self._carry_out(job)
-        self.watcher.end(job)
+    def _lane(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if self.executor.stopped:
+                raise StoppedError
+            self.watcher.begin(job)
+            self._carry_out(job)
+            self.watcher.end(job)
 
     def _carry_out(self, job: Job) -> None:
-        """Launch until every arm has its row: after a crash without the arm that caused it."""
-        starts = 0
+        """Launch until every arm has its row: after a crash without the arm that caused it, after the loss
+        of a machine once more."""
+        starts = losses = 0
         forgiven: set[tuple[str, str]] = set()
         # Pruned anew each time: what ended one arm's worker may rule out its longer work too.
-        while (todo := without(self._pruned(job), self._done(job))).steps:
+        while (todo := self._left(job)).steps:
             placed = replace(todo, folder=str((self.store.path / WEIGHTS).resolve()))
-            outcome = self.launcher.run(placed, partial(self._answer, todo))
+            outcome = self.executor.run(placed, partial(self._answer, todo))
             if outcome.ending == "stopped":
                 raise StoppedError
-            if outcome.ending == "done":
+            if outcome.ending in ("done", "moved"):
+                continue
+            if outcome.ending in ("lost", "no_room"):
+                losses += 1
+                if outcome.ending == "no_room" or losses >= MOST_LOSSES:
+                    self._fail(todo, todo.steps, None, outcome)
                 continue
             if outcome.step < 0:
                 starts += 1
@@ -123,8 +137,14 @@ class Runner:
                 continue
             self._fail(todo, (step,), arm, outcome)
 
+    def _left(self, job: Job) -> Job:
+        """What is left of the job, filed where it would be done now."""
+        here = self.executor.environment_id(job.framework, job.exclusive, job.environment_id)
+        job = replace(job, environment_id=here)
+        return without(self._pruned(job), self._done(job))
+
     def _fail(self, job: Job, steps: Iterable[Step], arm: Arm | None, outcome: Outcome) -> None:
-        cause = {"timed_out": "time", "killed": "crash"}.get(outcome.ending, "crash")
+        cause = {"timed_out": "time", "lost": "machine", "no_room": "machine"}.get(outcome.ending, "crash")
         for step in steps:
             arms = step.arms if arm is None else (arm,)
             done = self._done(job)
@@ -202,5 +222,12 @@ def _failures(measurements: list[Measurement], job: Job, arm: Arm) -> Iterator[M
     return (
         m
         for m in measurements
-        if m.suite == job.suite and m.implementation == arm.implementation and m.status == "failed"
+        if m.suite == job.suite
+        and m.implementation == arm.implementation
+        and m.status == "failed"
+        and m.environment_id == job.environment_id
     )
+
+
+def _framework(m: Measurement) -> str:
+    return m.implementation.rpartition("@")[2]

@@ -11,16 +11,17 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench import wire
 from bench.candidates import REFERENCE
-from bench.environment import capture, differences, memory_available
+from bench.environment import differences
+from bench.executors.local import Local
+from bench.executors.protocol import LOCAL, Executor
 from bench.jobs import Site
-from bench.launch import Launcher
 from bench.measuring import now
 from bench.plan import make_plan
 from bench.profiles import PROFILES
@@ -60,28 +61,56 @@ class ReportFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A run folder and how it is watched; `report` rewrites the page after each stage."""
+    """A run folder and how it is watched; `report` rewrites the page after each stage; `executor` carries
+    out its jobs, by default on this machine."""
 
     path: Path
     watch: Watch
     report: bool
+    executor: Executor = field(default_factory=Local)
 
     def go_on(self) -> None:
         """Measure what is missing; raises StoppedError after Ctrl-C, StoreError when the disk says no."""
         request = request_of(self.path)
         with Store(self.path) as store:
-            _same_place(self.path, request)
+            self._settle_in(store, request)
             plan = store.plan()
             watcher = self.watch(plan, request.jobs)
-            launcher = Launcher()
             try:
-                with _workers_stopped(launcher):
-                    Runner(store, launcher, watcher, self._rewrite_meanwhile, request.jobs).run()
+                with _workers_stopped(self.executor):
+                    Runner(store, self.executor, watcher, self._rewrite_meanwhile, request.jobs).run()
             finally:
                 watcher.close()
-            environment = {**store.manifest["environment"], "load_after": os.getloadavg()[0]}
+            environment = store.manifest["environment"]
+            if self.executor.name == LOCAL:
+                environment = {**environment, "load_after": os.getloadavg()[0]}
             store.update(finished_at=now(), environment=environment)
         self._rewrite()
+
+    def _settle_in(self, store: Store, request: Request) -> None:
+        """Make sure that the run may go on here, and go on where its figures were measured."""
+        begun = store.manifest.get("executor", LOCAL)
+        if begun != self.executor.name:
+            raise StoreError(
+                f"{self.path} was begun with --executor {begun}, and figures of two places must not be "
+                f"mixed: go on with --executor {begun}"
+            )
+        here = self.executor.environments(request.threads)
+        if begun == LOCAL:
+            _same_place(self.path, here[0])
+            return
+        known = environments_of(self.path) | {environment.id: environment for environment in here}
+        store.update(environments=[wire.plain(environment) for environment in known.values()])
+        exclusive = {job.id: job.exclusive for job in store.plan().jobs}
+        self.executor.remember(
+            known,
+            (
+                (m.implementation.rpartition("@")[2], exclusive[record.job], m.environment_id)
+                for record in store.records
+                if record.job in exclusive
+                for m in record.measurements
+            ),
+        )
 
     def _rewrite(self) -> None:
         if self.report:
@@ -96,12 +125,12 @@ class Session:
 
 
 @contextmanager
-def _workers_stopped(launcher: Launcher) -> Iterator[None]:
+def _workers_stopped(executor: Executor) -> Iterator[None]:
     """Whatever ends the run, no worker outlives it."""
 
     def interrupted(*_: object) -> None:
         # Python drops an exception that a finaliser happens to meet: the mark stays.
-        launcher.stopped = True
+        executor.stopped = True
         raise KeyboardInterrupt
 
     on_main_thread = threading.current_thread() is threading.main_thread()
@@ -109,10 +138,10 @@ def _workers_stopped(launcher: Launcher) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        launcher.stop()
+        executor.stop()
         raise StoppedError from error
     finally:
-        launcher.stop()
+        executor.stop()
         if on_main_thread:
             signal.signal(signal.SIGINT, before)
 
@@ -132,12 +161,15 @@ def environment_of(path: Path) -> Environment:
     return wire.convert(read_manifest(path)["environment"], Environment)
 
 
-def _captured(request: Request) -> Environment:
-    return capture(threads=request.threads, backend=os.environ.get("KERAS_BACKEND", "tensorflow"))
+def environments_of(path: Path) -> dict[str, Environment]:
+    """By id, all that the run in `path` may have been measured in: one, or a node each."""
+    manifest = read_manifest(path)
+    plain = [manifest["environment"], *manifest.get("environments", ())]
+    return {one.id: one for one in (wire.convert(value, Environment) for value in plain)}
 
 
-def _same_place(path: Path, request: Request) -> None:
-    old, new = environment_of(path), _captured(request)
+def _same_place(path: Path, new: Environment) -> None:
+    old = environment_of(path)
     if old.id != new.id:
         told = "; ".join(differences(old, new))
         raise StoreError(
@@ -146,10 +178,13 @@ def _same_place(path: Path, request: Request) -> None:
         )
 
 
-def create(request: Request, path: Path, command: str) -> None:
-    """Plan the request and put it on disk; raises UnknownNameError for what nobody registered."""
-    environment = _captured(request)
-    site = Site(run=path.name, environment_id=environment.id, memory_bytes=memory_available())
+def create(request: Request, path: Path, command: str, executor: Executor | None = None) -> None:
+    """Plan the request for where it will be measured, by default here, and put it on disk; raises
+    UnknownNameError for what nobody registered."""
+    place: Executor = executor or Local()
+    environments = place.environments(request.threads)
+    environment = environments[0]
+    site = Site(run=path.name, environment_id=environment.id, memory_bytes=place.memory_bytes)
     plan = make_plan(request, registry(), site)
     profile = PROFILES[request.profile]
     manifest: dict[str, Any] = {
@@ -171,6 +206,9 @@ def create(request: Request, path: Path, command: str) -> None:
         "score_alpha": SCORE_ALPHA,
         "score_margins": SCORE_MARGINS,
     }
+    if place.name != LOCAL:
+        manifest["executor"] = place.name
+        manifest["environments"] = [wire.plain(one) for one in environments]
     Store.create(path, manifest, plan)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from reports import formatting
 from reports.content import Block, Cell, Group, Paragraph, Section, Table, columns
 from reports.evidence import Evidence
-from reports.frame import flattened
+from reports.frame import described, flattened
 
 _BYTES = {"memory_bytes", "container_memory_bytes"}
 
@@ -38,18 +38,18 @@ def render(evidence: Evidence) -> Section:
 
 def environments(evidence: Evidence) -> dict[str, Mapping[str, Any]]:
     """By name; those that only measurements name have nothing but it."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for manifest in evidence.results.manifests:
-        environment = manifest.get("environment") or {}
-        found.setdefault(str(environment.get("id", "unknown")), environment)
-    for name in dict.fromkeys(evidence.results.frame["environment_id"]):
-        found.setdefault(name, {"id": name})
-    return found
+    manifests = evidence.results.manifests
+    known = described(manifests)
+    own = [str((manifest.get("environment") or {}).get("id", "unknown")) for manifest in manifests]
+    names = dict.fromkeys((*own, *evidence.results.frame["environment_id"]))
+    return {name: known.get(name, {"id": name}) for name in names}
 
 
 def _readable(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Everything but the versions, with what could not be read said so."""
     for name, text in flattened({k: v for k, v in environment.items() if k != "versions"}).items():
+        if name == "node" and text == "None":
+            continue
         if text == "None":
             yield name, "none found" if name == "accelerator" else "could not be read"
         elif name in _BYTES:

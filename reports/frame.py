@@ -2,12 +2,13 @@
 
 Launches of one machine may be pooled; figures of two machines may not. So runs that were measured in
 different environments are refused, unless the caller says that they shall be mixed; then they stay
-apart in the table and the page says so. Two runs that gave one name to different work are refused always.
+apart in the table and the page says so. One run that was itself carried to several nodes of a cluster is
+read the same way, without asking. Two runs that gave one name to different work are refused always.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def read_results(runs: Sequence[Path], *, mix_environments: bool = False) -> Res
     rows = [_row(measurement) for record in records for measurement in record.measurements]
     frame = pandas.DataFrame(rows, columns=list(COLUMNS))
     environments = _environments(records)
-    if len(environments) > 1 and not mix_environments:
+    if len(environments) > 1 and not mix_environments and not _nodes_of_one_run(records, environments):
         raise EnvironmentsDifferError(_describe(environments))
     _same_work(frame)
     return Results(
@@ -150,16 +151,29 @@ def _series(subject: str, length: int) -> str:
     return "/".join(part for part in subject.split("/") if part != str(length))
 
 
-def _environments(records: Sequence[RunRecord]) -> dict[str, Mapping[str, Any]]:
-    """Every environment that a record names, by id, with its description where a manifest holds it."""
+def described(manifests: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Every environment that manifests describe, by id: a run's own and the nodes it was carried to."""
     found: dict[str, Mapping[str, Any]] = {}
-    for record in records:
-        environment = record.manifest.get("environment") or {}
-        found.setdefault(str(environment.get("id", "unknown")), environment)
-    for record in records:
-        for measurement in record.measurements:
-            found.setdefault(measurement.environment_id, {})
+    for manifest in manifests:
+        for environment in (manifest.get("environment") or {}, *manifest.get("environments", ())):
+            found.setdefault(str(environment.get("id", "unknown")), environment)
     return found
+
+
+def _environments(records: Sequence[RunRecord]) -> dict[str, Mapping[str, Any]]:
+    """Every environment that a run calls its own or a record names, by id, with its description where a
+    manifest holds it."""
+    known = described(record.manifest for record in records)
+    own = [str((record.manifest.get("environment") or {}).get("id", "unknown")) for record in records]
+    measured = [m.environment_id for record in records for m in record.measurements]
+    return {name: known.get(name, {}) for name in dict.fromkeys((*own, *measured))}
+
+
+def _nodes_of_one_run(records: Sequence[RunRecord], environments: Iterable[str]) -> bool:
+    """Whether the environments are the nodes that a single run was carried to."""
+    if len(records) != 1 or not records[0].manifest.get("environments"):
+        return False
+    return set(environments) <= set(described([records[0].manifest]))
 
 
 def flattened(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from bench.candidates import ADMITTING
+from bench.executors.protocol import LOCAL
 from bench.exits import DONE, FAILED, NOT_MEASURED, refuse
 from bench.options import (
+    Address,
     Causal,
     Data,
     Device,
     Dtype,
+    ExecutorName,
     Extra,
     Jobs,
     Json,
@@ -63,11 +66,13 @@ def measuring(*, report: bool) -> Callable[..., None]:
         dtype: Dtype = "",
         positions: Positions = "",
         normalisation: Normalisation = "",
+        executor: ExecutorName = None,
+        address: Address = "",
         out: Out = None,
         quiet: Quiet = False,
         as_json: Json = False,
     ) -> None:
-        from bench.attend import begin, carry_out
+        from bench.attend import begin, carry_out, executing
 
         asked = Request(
             variants=tuple(variants or ()),
@@ -91,8 +96,9 @@ def measuring(*, report: bool) -> Callable[..., None]:
             positions=positions,
             normalisation=normalisation,
         )
-        path = begin(asked, out, profile)
-        carry_out(path, quiet=quiet, as_json=as_json, report=report)
+        with executing(executor or LOCAL, address) as place:
+            path = begin(asked, out, profile, place)
+            carry_out(path, place, quiet=quiet, as_json=as_json, report=report)
 
     return command
 
@@ -108,7 +114,7 @@ def certify(
     as_json: Json = False,
 ) -> None:
     """Prove that variants are what their names say; exit code 1 when a property fails."""
-    from bench.attend import begin, measure
+    from bench.attend import begin, executing, measure
     from bench.certify import certificates, print_certificates
     from bench.tables import print_json
 
@@ -120,8 +126,9 @@ def certify(
         jobs=jobs,
         peers=peers,
     )
-    path = begin(asked, out, ADMITTING)
-    missing = measure(path, quiet=quiet or as_json, report=False)
+    with executing(LOCAL) as place:
+        path = begin(asked, out, ADMITTING, place)
+        missing = measure(path, place, quiet=quiet or as_json, report=False)
     found = certificates(path)
     if as_json:
         print_json({"path": str(path), "certificates": found})
@@ -133,15 +140,18 @@ def certify(
 
 def resume(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
+    executor: ExecutorName = None,
+    address: Address = "",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Go on with a run where it stopped."""
-    from bench.attend import carry_out
+    from bench.attend import carry_out, executing
     from bench.store import StoreError, read_manifest
 
     try:
-        read_manifest(path)
+        begun = str(read_manifest(path).get("executor", LOCAL))
     except StoreError as error:
         refuse(str(error))
-    carry_out(path, quiet=quiet, as_json=as_json, report=True)
+    with executing(executor or begun, address) as place:
+        carry_out(path, place, quiet=quiet, as_json=as_json, report=True)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.executors.local import Local
 from bench.gate.kept import Kept
 from bench.gate.keys import digest
 from bench.gate.pairing import TIMED, ArmPair, JobPair, launched, narrowed
 from bench.gate.sides import SIDES, Side, SideName
-from bench.launch import Launcher
 from bench.progress import Silent
 from bench.run import Runner
 from bench.schema import Job, Measurement, Plan, Profile, Suite
@@ -182,7 +182,7 @@ class Ordinary:
         of = self._sides[side]
         manifest = {"run": side, "profile": self._profile.name, "title": of.title}
         Store.create(path, manifest, Plan(jobs=tuple(jobs)))
-        launcher = Launcher(python=of.python, folder=of.folders[0])
+        launcher = Local(python=of.python, folder=of.folders[0])
         with Store(path) as store:
             try:
                 Runner(store, launcher, Silent(), lambda: None, self._width).run()

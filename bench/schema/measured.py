@@ -56,7 +56,8 @@ class Measurement:
 class Environment:
     """Where a run was measured. `id` hashes what identifies the machine and its software only:
     never a load or a calibrated frequency, which differ between two looks at the same machine.
-    `None` means that it could not be read."""
+    `None` means that it could not be read. `node` is the name of a cluster's node, None on one's own machine:
+    two nodes are two environments, however alike."""
 
     id: str
     os: str
@@ -73,6 +74,7 @@ class Environment:
     dirty: bool | None
     power_source: str | None
     country: str | None
+    node: str | None = None
     load_before: float | None = None
     load_after: float | None = None
 

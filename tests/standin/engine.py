@@ -3,13 +3,27 @@
 import sys
 from pathlib import Path
 
-from bench.launch import Launcher
+from bench.executors.local import Local
+from bench.executors.protocol import Executor
 from bench.progress import Silent
 from bench.run import Runner
-from bench.schema import Arm, Job, Plan, Step
+from bench.schema import Arm, Job, Plan, Step, Task
 from bench.store import Store
 
 SUITE = Path(__file__).with_name("suite.py")
+TASK = Task(
+    name="digits",
+    title="Digits",
+    architecture="none",
+    target="none:load",
+    metric="accuracy",
+    width=8,
+    heads=1,
+    max_length=8,
+    batch=1,
+    steps=1,
+    learning_rates=(0.1,),
+)
 
 
 def make_job(
@@ -56,9 +70,9 @@ def make_run(path: Path, *jobs: Job) -> Path:
     return path
 
 
-def carry_on(path: Path, *, jobs: int = 1) -> None:
+def carry_on(path: Path, *, jobs: int = 1, executor: Executor | None = None) -> None:
     with Store(path) as store:
-        Runner(store, Launcher(), Silent(), lambda: None, jobs).run()
+        Runner(store, executor or Local(), Silent(), lambda: None, jobs).run()
 
 
 if __name__ == "__main__":

@@ -134,3 +134,11 @@ def test_within_one_process_longer_work_is_not_tried_after_memory_ran_out() -> N
     assert found is not None and found.reason.startswith("not tried: this work ended at length 7")
     assert bench.beyond(short, arm) is None
     assert bench.beyond(long, replace(arm, implementation="another@none")) is None
+
+
+def test_launches_of_two_machines_are_two_comparisons_with_looks_of_their_own() -> None:
+    """After a loss at launch 2 the other machine starts from nothing: four of its own are a look, two and
+    two are none."""
+    rows = [replace(row, environment_id="here" if row.launch >= 2 else "lost") for row in timings(10, 6)]
+    assert not is_decided([row for row in rows if row.launch < 4], 4)
+    assert is_decided(rows, 6)

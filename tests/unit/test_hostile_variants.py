@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import session
+from bench.executors import local
 from bench.profiles import PROFILES
 from bench.progress import Silent
 from bench.schema import Measurement, Request
@@ -43,7 +44,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Measurement, ...]:
     with pytest.MonkeyPatch.context() as patch:
         impatient = dataclasses.replace(PROFILES["smoke"], time_limit=25)
         patch.setitem(PROFILES, "smoke", impatient)
-        patch.setattr(session, "memory_available", lambda: 6 << 30)
+        patch.setattr(local, "memory_available", lambda: 6 << 30)
         request = Request(
             variants=("sdpa",),
             extra=specs(),

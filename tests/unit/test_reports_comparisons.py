@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,21 @@ def test_a_run_that_was_resumed_on_another_machine_is_mixed_too(tmp_path: Path) 
     rows = [*timings(0.5), measurement(environment_id="elsewhere", launch=9)]
     with pytest.raises(EnvironmentsDifferError, match="e, elsewhere"):
         read(tmp_path, rows)
+
+
+def test_a_run_on_several_nodes_is_read_and_pools_nothing_of_two(tmp_path: Path) -> None:
+    nodes = [{"id": "e", "node": "one"}, {"id": "f", "node": "two"}, {"id": "unused", "node": "three"}]
+    moved = [replace(row, environment_id="f", launch=row.launch + 4) for row in timings(2.0, launches=4)]
+    rows = [*timings(0.5, launches=4), *moved]
+    results = read(tmp_path, rows, environment=nodes[0], environments=nodes)
+    assert results.mixed
+    found = {one.environment_id: one for one in compare(results)}
+    assert set(found) == {"e", "f"}
+    assert found["e"].verdict.ratio == pytest.approx(0.5, rel=0.01)
+    assert found["f"].verdict.ratio == pytest.approx(2.0, rel=0.01)
+    page = build([tmp_path / "run"])
+    shown = next(section for section in page.sections if section.name == "environment")
+    assert [environment["node"] for environment in shown.data] == ["one", "two"]
 
 
 def test_one_name_for_different_work_is_refused(tmp_path: Path) -> None:
