@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench.commands import measure, tell
+from bench.commands.history import history
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +21,7 @@ app.command("run", help="Measure only; report later.")(measure.measuring(report=
 app.command()(measure.certify)
 app.command()(measure.resume)
 app.command()(tell.report)
+app.command()(history)
 app.command()(tell.doctor)
 
 

@@ -3,7 +3,7 @@
 Three groups, for what is built in and for what users bring alike: `attnbench.variants`,
 `attnbench.suites` and `attnbench.views`. An entry point names a module that holds tuples called
 `VARIANTS`, `ARCHITECTURES`, `SUITES`, `VIEWS` and a dict `FORMATS`, as far as it has them, or a single
-row; the report's module also names its `WRITER`. A plug-in that cannot be read is
+row; the report's module also names its `WRITER` and its `HISTORY`. A plug-in that cannot be read is
 reported as such and costs nothing but itself.
 """
 
@@ -27,8 +27,8 @@ class UnknownNameError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """All rows by name. `writer` is what writes the reports, ``"module:write_reports"``; `refused`
-    holds what a plug-in brought that cannot be used, with the reason."""
+    """All rows by name. `writer` is what writes the reports, ``"module:write_reports"``, `history` what
+    writes about many runs, ``"module:write_history"``; `refused` holds what a plug-in brought that cannot be used, with the reason."""
 
     variants: Mapping[str, Variant] = field(default_factory=dict)
     architectures: Mapping[str, Architecture] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class Registry:
     views: Mapping[str, View] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
     writer: str = ""
+    history: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -93,7 +94,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
     """The registry of these entry points; a name that is taken is refused under the plug-in's own name."""
     tables: dict[type, dict[str, Any]] = {Variant: {}, Architecture: {}, Suite: {}, View: {}}
     formats: dict[str, str] = {}
-    writer = ""
+    writer = history = ""
     refused: dict[str, str] = {}
     for point in points:
         try:
@@ -105,6 +106,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
             continue
         formats.update(getattr(found, "FORMATS", {}))
         writer = writer or getattr(found, "WRITER", "")
+        history = history or getattr(found, "HISTORY", "")
         for row in _rows(found):
             table = tables.get(type(row))
             if table is None:
@@ -122,6 +124,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
         views=tables[View],
         formats=formats,
         writer=writer,
+        history=history,
         refused=refused,
     )
 

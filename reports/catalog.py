@@ -35,3 +35,4 @@ FORMATS: dict[str, str] = {
 }
 
 WRITER = "reports.page:write_reports"
+HISTORY = "reports.history.page:write_history"

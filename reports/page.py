@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 import markupsafe
@@ -127,8 +127,26 @@ def write_whole(path: Path, text: str) -> Path:
     return unfinished.replace(path)
 
 
+class Page(Protocol):
+    """What the template needs of a report."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def lead(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def sections(self) -> tuple[Section, ...]: ...
+
+
 def write(report: Report, folder: Path) -> Path:
     """`index.html` in `folder`."""
+    return write_whole(folder / "index.html", as_page(report))
+
+
+def as_page(page: Page) -> str:
+    """The page as one HTML document."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
         autoescape=True,
@@ -140,7 +158,7 @@ def write(report: Report, folder: Path) -> Path:
     environment.filters["kind"] = _kind
     environment.filters["tone"] = lambda word: _WORDS.get(word, "quiet")
     environment.filters["drawing"] = markupsafe.Markup
-    return write_whole(folder / "index.html", environment.get_template("page.html").render(report=report))
+    return environment.get_template("page.html").render(report=page)
 
 
 def _breakable(text: str) -> markupsafe.Markup:
