@@ -24,7 +24,7 @@ from bench.changes.noise import Noise, Values, estimate
 WINDOWS = (3, 4, 5, 6, 7, 8, 10, 12)
 """Nights that may carry a step when it is found. Two spikes of one sign in two nights are too common for
 a window of two, so that no step is found before its third night."""
-NOISE_NIGHTS = 20
+NOISE_NIGHTS = 24
 """Nights without a step that must be known before anything is called one."""
 LEVEL_NIGHTS = 6
 """Those of them that must belong to the level which the step leads away from."""
@@ -51,13 +51,13 @@ class Rule:
 
 
 SHORT_WINDOW = 4
-SHORT = Rule(winsor=3.0, few=4.0, linear=0.2, square=1.0, outlying=0.1, agreeing=1.1, factor=1.0)
-LONG = Rule(winsor=2.5, few=6.5, linear=0.4, square=2.5, outlying=0.1, agreeing=1.0, factor=1.0)
-CAUTION = 0.3
-"""How many standard errors the correlation is taken above its estimate, less `ALLOWED`."""
-ALLOWED = 0.1
+SHORT = Rule(winsor=3.0, few=3.6, linear=0.2, square=1.5, outlying=0.065, agreeing=1.4, factor=1.03)
+LONG = Rule(winsor=2.5, few=5.0, linear=0.43, square=2.8, outlying=0.035, agreeing=0.9, factor=1.0)
+CAUTION, BEYOND, ALLOWED = 1.1, 0.12, 0.055
+"""The correlation is taken as its estimate times the first, and the second's standard errors above it, less
+the third."""
 HIGHEST_CORRELATION = 0.85
-THRESHOLD = 4.0
+THRESHOLD = 4.1
 
 
 def scores(values: Values, carried: Values, smallest: float) -> tuple[Values, npt.NDArray[np.int64]]:
@@ -110,7 +110,7 @@ def _score(nights: Values, noise: Noise, smallest: float) -> Values:
 
 def cautious(noise: Noise) -> Values:
     """The correlation that scores are computed with: somewhat above the estimate while nights are few."""
-    safe = noise.correlation + CAUTION / np.sqrt(noise.nights) - ALLOWED
+    safe = CAUTION * noise.correlation + BEYOND / np.sqrt(noise.nights) - ALLOWED
     return np.asarray(np.clip(safe, 0.0, HIGHEST_CORRELATION))
 
 
