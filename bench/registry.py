@@ -28,7 +28,8 @@ class UnknownNameError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """All rows by name. `writer` is what writes the reports, ``"module:write_reports"``, `history` what
-    writes about many runs, ``"module:write_history"``; `refused` holds what a plug-in brought that cannot be used, with the reason."""
+    writes about many runs, ``"module:write_history"``; `refused` holds what a plug-in brought that
+    cannot be used, with the reason."""
 
     variants: Mapping[str, Variant] = field(default_factory=dict)
     architectures: Mapping[str, Architecture] = field(default_factory=dict)

@@ -28,7 +28,7 @@ NOISE_NIGHTS = 24
 """Nights without a step that must be known before anything is called one."""
 LEVEL_NIGHTS = 6
 """Those of them that must belong to the level which the step leads away from."""
-MEMORY = 90
+MEMORY = 180
 """Nights that level and noise are taken from at most: the latest."""
 
 
@@ -37,8 +37,8 @@ class Rule:
     """How a score is brought down before it is held against the threshold, for windows of one kind.
 
     `winsor` is in standard deviations; `few` a loss over the number of nights; `linear` and `square` are
-    factors of the correlation, `outlying` of the outliers' share; `agreeing` is how far, in standard
-    deviations, three of four nights must lie out for it to be a step rather than a burst of spikes.
+    factors of the correlation, `outlying` of outliers as far as there are many; `agreeing` is how far, in
+    standard deviations, three of four nights must lie out for it to be a step rather than a burst of spikes.
     """
 
     winsor: float
@@ -51,13 +51,17 @@ class Rule:
 
 
 SHORT_WINDOW = 4
-SHORT = Rule(winsor=3.0, few=3.6, linear=0.2, square=1.5, outlying=0.065, agreeing=1.4, factor=1.03)
-LONG = Rule(winsor=2.5, few=5.0, linear=0.43, square=2.8, outlying=0.035, agreeing=0.9, factor=1.0)
-CAUTION, BEYOND, ALLOWED = 1.1, 0.12, 0.055
-"""The correlation is taken as its estimate times the first, and the second's standard errors above it, less
-the third."""
+SHORT = Rule(winsor=3.0, few=1.8, linear=0.2, square=1.5, outlying=0.115, agreeing=0.9, factor=1.03)
+LONG = Rule(winsor=2.5, few=5.7, linear=0.0, square=4.5, outlying=0.05, agreeing=0.8, factor=1.0)
+STRETCH, ALLOWED, ALLOWED_FEW = 1.23, 0.053, 0.21
+"""The correlation is taken as its estimate times the first, less the second and less the third's standard
+errors: what chance alone gives is not taken for correlation, what is more than that is taken seriously."""
 HIGHEST_CORRELATION = 0.85
-THRESHOLD = 4.1
+PLAIN = 6.5
+"""Standard deviations beyond which every night of a window lies only where there is a step, in any noise."""
+MANY_OUTLIERS = 0.02
+"""The share of nights, beyond 3.5 standard deviations, from which noise counts as heavy-tailed."""
+THRESHOLD = 4.22
 
 
 def scores(values: Values, carried: Values, smallest: float) -> tuple[Values, npt.NDArray[np.int64]]:
@@ -90,7 +94,7 @@ def _score(nights: Values, noise: Noise, smallest: float) -> Values:
     rule = SHORT if window <= SHORT_WINDOW else LONG
     distances = (nights - noise.level[:, None]) / noise.scale[:, None]
     kept = np.clip(distances, -rule.winsor, rule.winsor)
-    correlation = cautious(noise)
+    correlation = _told_correlation(noise)
     drop = 1 - correlation
     rest = kept[:, 2:].sum(axis=1) - correlation * kept[:, 1:-1].sum(axis=1)
     information = 1 + (window - 1) * drop**2
@@ -99,23 +103,26 @@ def _score(nights: Values, noise: Noise, smallest: float) -> Values:
     score = np.abs(kept[:, 1] - correlation * kept[:, 0] + drop * rest) / np.sqrt(variance)
     score *= 1 - rule.few / noise.nights
     score /= 1 + rule.linear * correlation + rule.square * correlation**2
-    score /= 1 + 10 * rule.outlying * np.minimum(noise.outliers / noise.nights, 0.1)
+    score /= 1 + rule.outlying * np.minimum(noise.outliers / noise.nights / MANY_OUTLIERS, 1)
     direction = np.sign(kept[:, 1:].sum(axis=1, keepdims=True))
     # As many nights may dissent as there are whole fours: one in a window of four, none in three.
     dissenting = np.sort(distances[:, 1:] * direction, axis=1)[:, window // 4]
     size = np.abs(np.median(nights[:, 1:], axis=1) - noise.level)
-    counts = (dissenting > rule.agreeing) & (size >= smallest)
-    return np.asarray(np.where(counts, score / rule.factor, 0.0))
+    score = np.where(dissenting > rule.agreeing, score / rule.factor, 0.0)
+    # Winsorised nights have a highest score, which few or correlated nights keep below the threshold.
+    nearest = (distances[:, 1:] * direction).min(axis=1)
+    score = np.maximum(score, THRESHOLD * nearest / PLAIN)
+    return np.asarray(np.where(size >= smallest, score, 0.0))
 
 
-def cautious(noise: Noise) -> Values:
-    """The correlation that scores are computed with: somewhat above the estimate while nights are few."""
-    safe = CAUTION * noise.correlation + BEYOND / np.sqrt(noise.nights) - ALLOWED
-    return np.asarray(np.clip(safe, 0.0, HIGHEST_CORRELATION))
+def _told_correlation(noise: Noise) -> Values:
+    """The correlation that scores are computed with."""
+    told = STRETCH * noise.correlation - ALLOWED - ALLOWED_FEW / np.sqrt(noise.nights)
+    return np.asarray(np.clip(told, 0.0, HIGHEST_CORRELATION))
 
 
 def locate(values: Values, noise: Noise, latest: int) -> npt.NDArray[np.int64]:
-    """Where in ``[series, nights]`` the step to the last `latest` nights most likely began, by least squares."""
+    """Where the step to some of the last `latest` nights most likely began, by least squares."""
     kept = np.clip((values - noise.level[:, None]) / noise.scale[:, None], -3 * WINDOWS[0], 3 * WINDOWS[0])
     lengths = np.arange(WINDOWS[0], latest + 1)
     sums = np.stack([kept[:, -length:].sum(axis=1) for length in lengths], axis=1)

@@ -2,8 +2,8 @@
 
 A step ends a level: the nights that carry it are the first of the next one. So does a marked night, on which
 the environment changed: whatever moved with it is put down to the environment and is never called a step.
-The noise (scatter, correlation, outliers) goes on over both, as residuals from the level of their time, so that
-the nights after either are not blind. A series is one machine's; another machine's noise is its own.
+The noise (scatter, correlation, outliers) goes on over both, as residuals from the level of their time, so
+that the nights after either are not blind. A series is one machine's; another machine's noise is its own.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ def find_steps(
     marked = [sorted({0, *(marks[i] if marks else ())} & set(range(len(v)))) for i, v in enumerate(arrays)]
     found: list[list[Step]] = [[] for _ in arrays]
     ends = [iter([*nights[1:], len(v)]) for nights, v in zip(marked, arrays, strict=True)]
-    waiting = [
-        _Stretch(i, 0, next(ends[i]), np.empty(0)) for i, values in enumerate(arrays) if len(values)
-    ]
+    waiting = [_Stretch(i, 0, next(ends[i]), np.empty(0)) for i, values in enumerate(arrays) if len(values)]
     while waiting:
         waiting = [
             following
@@ -80,9 +78,7 @@ def _of_one_shape(stretches: Sequence[_Stretch]) -> list[list[_Stretch]]:
     return list(groups.values())
 
 
-def _first_steps(
-    arrays: Sequence[Values], group: Sequence[_Stretch], smallest: float
-) -> list[Step | None]:
+def _first_steps(arrays: Sequence[Values], group: Sequence[_Stretch], smallest: float) -> list[Step | None]:
     """The first step of each stretch, all of which are equally long; None where there is none."""
     values = np.stack([arrays[one.series][one.first : one.last] for one in group])
     carried = np.stack([one.carried for one in group])

@@ -60,6 +60,7 @@ def _print(found: Mapping[str, Any]) -> None:
     for environment in found["environments"]:
         console.print(f"Environment since {environment['since'][:10]}: {environment['what']}", markup=False)
     console.print(
-        f"{found['nights']:,} nights, {found['series']:,} series, {found['quiet']:,} of them quiet.", markup=False
+        f"{found['nights']:,} nights, {found['series']:,} series, {found['quiet']:,} of them quiet.",
+        markup=False,
     )
     console.print(f"Page: {found['page']}", markup=False, soft_wrap=True)

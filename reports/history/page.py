@@ -102,9 +102,9 @@ def _told(series: Sequence[Series], environments: Sequence[tuple[str, str]]) -> 
     steps = [(one, change) for one in series for change in one.steps]
     quiet = sum(not one.steps for one in series)
     yield Paragraph(
-        text=f"{formatting.plural(len(steps), 'step')} in {len(series):,} series; {quiet:,} are quiet. A step is "
-        "called when at least three nights carry it, with what was known that night; on a night with a changed "
-        "environment a level begins anew and nothing is called."
+        text=f"{formatting.plural(len(steps), 'step')} in {len(series):,} series; {quiet:,} are quiet. A "
+        "step is called when at least three nights carry it, with what was known that night; on a night with a "
+        "changed environment a level begins anew and nothing is called."
     )
     if steps:
         ordered = sorted(steps, key=lambda pair: pair[0].nights[pair[1].first].started_at, reverse=True)
@@ -145,7 +145,9 @@ def _drawn(series: Sequence[Series], environments: Sequence[tuple[str, str]]) ->
         what = "ratio to the reference of the same launch" if first.paired else f"in {first.unit}"
         title = f"{first.metric.replace('_', ' ')} of {first.subject}, {what}"
         marks = [variants[one.implementation.rpartition("@")[0]] for one in part]
-        yield Plot(title=title, svg=draw(part, marks, moments, name=f"history {place}"), description=_said(part))
+        yield Plot(
+            title=title, svg=draw(part, marks, moments, name=f"history {place}"), description=_said(part)
+        )
     if len(plots) > PLOTS:
         left = len(plots) - PLOTS
         yield Paragraph(
@@ -161,7 +163,9 @@ def _parts(group: Sequence[Series]) -> list[Sequence[Series]]:
 
 
 def _said(series: Sequence[Series]) -> str:
-    steps = [f"{one.implementation} {amount(_as_data(one, change))}" for one in series for change in one.steps]
+    steps = [
+        f"{one.implementation} {amount(_as_data(one, change))}" for one in series for change in one.steps
+    ]
     nights = max(len(one.nights) for one in series)
     return f"{len(series)} series over {formatting.plural(nights, 'night')}; " + (
         f"steps: {', '.join(steps)}" if steps else "no step"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
@@ -22,10 +23,12 @@ from reports.history.series import Series
 _INCHES = (9.0, 3.0)
 _ROOM = (0.07, 0.13, 0.75, 0.74)
 _LONGEST = 30
+SECONDS_A_DAY = 86_400
+_DATES: Any = matplotlib.dates  # its functions carry no types
 
 
 def draw(series: Sequence[Series], colours: Sequence[int], moments: Sequence[str], *, name: str) -> str:
-    """The series of one metric and kind of work, each in its colour; `moments` are when environments changed."""
+    """The series of one metric and work, each in its colour; `moments` are when environments changed."""
     with matplotlib.rc_context(seaborn.axes_style("whitegrid") | STYLE):
         figure = Figure(figsize=_INCHES, dpi=72, layout=None)
         FigureCanvasSVG(figure)
@@ -41,7 +44,7 @@ def draw(series: Sequence[Series], colours: Sequence[int], moments: Sequence[str
 
 
 def _day(moment: str) -> float:
-    return float(matplotlib.dates.date2num(datetime.fromisoformat(moment)))
+    return datetime.fromisoformat(moment).timestamp() / SECONDS_A_DAY
 
 
 def _nights(axes: Axes, series: Series, colour: str) -> None:
@@ -49,16 +52,16 @@ def _nights(axes: Axes, series: Series, colour: str) -> None:
     values = [night.value for night in series.nights]
     axes.plot(days, values, ".", color=colour, markersize=3, alpha=0.55)
     bounds = [0, *(change.first for change in series.changes), len(values)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         if start < stop:
             level = median(values[start:stop])
             axes.plot([days[start], days[stop - 1]], [level, level], color=colour, linewidth=1.8)
 
 
 def _axes(axes: Axes, series: Series) -> None:
-    locator: Any = matplotlib.dates.AutoDateLocator(maxticks=9)
+    locator = _DATES.AutoDateLocator(maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(_DATES.ConciseDateFormatter(locator))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: formatting.tick(value, series.unit)))
     axes.xaxis.grid(False)
     axes.yaxis.grid(True, linewidth=0.5)

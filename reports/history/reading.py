@@ -13,6 +13,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,11 @@ def _tabulated(rows: Sequence[_Measured]) -> pyarrow.Table:
     starts = np.concatenate([[0], np.cumsum(counts)])[:-1].astype(np.int64)
     values = np.fromiter(chain.from_iterable(row.values for row in rows), np.float64, int(counts.sum()))
     medians = _middles(values, starts, counts)
+    texts = {name: map(attrgetter(name), rows) for name in _NAMES}
     columns: dict[str, Any] = {
-        name: pyarrow.array([getattr(row, name) for row in rows], pyarrow.string()).dictionary_encode()
-        for name in _NAMES
+        name: pyarrow.array(list(held), pyarrow.string()).dictionary_encode() for name, held in texts.items()
     }
-    columns |= {name: [getattr(row, name) for row in rows] for name in _NUMBERS}
+    columns |= {name: list(map(attrgetter(name), rows)) for name in _NUMBERS}
     columns["mean"] = np.add.reduceat(values, starts) / counts if len(rows) else []
     columns["median"] = medians
     columns["log_ratio"] = pyarrow.array(_log_ratios(rows, values, starts, counts, medians), from_pandas=True)
@@ -175,4 +176,6 @@ def _pairs(rows: Sequence[_Measured]) -> list[tuple[int, int]]:
             references[key] = place
         else:
             candidates[key].append(place)
-    return [(mine, references[key]) for key, places in candidates.items() if key in references for mine in places]
+    return [
+        (mine, references[key]) for key, places in candidates.items() if key in references for mine in places
+    ]

@@ -1,9 +1,9 @@
 """Runs as nights, and what they measured as series: one value a night for each metric of each implementation.
 
-What has a size (time, memory, energy) is told as the ratio to the reference measured in the same launch, which
-leaves out what slowed both; without such a reference as the figure itself. Scores are told as they are: the
-reference's training would only add its own luck. A series stays on one machine. Its environment's changes
-(software, kernel, governor) are marked nights.
+What has a size (time, memory, energy) is told as the ratio to the reference measured in the same launch,
+which leaves out what slowed both; without such a reference as the figure itself. Scores are told as they
+are: the reference's training would only add its own luck. A series stays on one machine. Its environment's
+changes (software, kernel, governor) are marked nights.
 """
 
 from __future__ import annotations
@@ -121,12 +121,16 @@ def read_series(runs: Sequence[Run], metrics: Sequence[str], variants: Sequence[
 
 def _chosen(table: pyarrow.Table, metrics: Sequence[str], variants: Sequence[str]) -> pyarrow.Table:
     table = table.unify_dictionaries()
-    told = pyarrow.compute.is_in(table["role"].cast(pyarrow.string()), pyarrow.array(["candidate", "reference"]))
+    told = pyarrow.compute.is_in(
+        table["role"].cast(pyarrow.string()), pyarrow.array(["candidate", "reference"])
+    )
     table = table.filter(told)
     for name in ("metric", "implementation"):
         held = pyarrow.compute.unique(table[name].cast(pyarrow.string())).to_pylist()
         wanted = _metrics(metrics, held) if name == "metric" else _implementations(variants, held)
-        keep = pyarrow.compute.is_in(table[name].cast(pyarrow.string()), pyarrow.array(wanted, pyarrow.string()))
+        keep = pyarrow.compute.is_in(
+            table[name].cast(pyarrow.string()), pyarrow.array(wanted, pyarrow.string())
+        )
         table = table.filter(keep)
     return table
 
@@ -168,7 +172,12 @@ def _series(means: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> Iterator
 
 
 def _nights(
-    means: Mapping[str, Sequence[Any]], runs: Sequence[Run], places: Sequence[int], *, paired: bool, sized: bool
+    means: Mapping[str, Sequence[Any]],
+    runs: Sequence[Run],
+    places: Sequence[int],
+    *,
+    paired: bool,
+    sized: bool,
 ) -> Iterator[Night]:
     """The nights that have a value; one without is left out, never filled in."""
     for place in places:
@@ -203,7 +212,7 @@ def _changed(series: Series, found: tuple[Change, ...]) -> Series:
 
 
 def environment_changes(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """The moments at which a machine's environment changed, with what did: ``versions.torch: 2.12 → 2.13``."""
+    """When a machine's environment changed, and what did: ``versions.torch: 2.12 → 2.13``."""
     latest: dict[tuple[str, ...], Run] = {}
     said = []
     for run in runs:

@@ -1,4 +1,4 @@
-"""Detectors that are no dependencies of ours, run under an interpreter that has them: ``PYTHON FILE WHICH SINCE``.
+"""Detectors that are no dependencies of ours, run where they are: ``PYTHON FILE WHICH SINCE``.
 
 Takes series as JSON lists of log ratios on standard input and answers, for every night from SINCE on, whether
 the detector sees a change in what was known that night.
@@ -15,8 +15,8 @@ FEWEST = 10
 
 
 def ruptures_sees(values: Sequence[float]) -> bool:
-    """PELT on the mean (the linear kernel) after whitening by the median and its deviation, with the penalty of the Bayesian
-    information criterion for a mean and a place: 3 log n."""
+    """PELT on the mean (the linear kernel) after whitening by the median and its deviation, with the penalty
+    of the Bayesian information criterion for a mean and a place: 3 log n."""
     import numpy as np
     import ruptures
 
@@ -29,7 +29,7 @@ def ruptures_sees(values: Sequence[float]) -> bool:
 
 
 def otava_sees(values: Sequence[float]) -> bool:
-    """Otava's analysis at its own defaults (window 50, p below 0.001), on ratios, without a smallest change."""
+    """Otava's analysis at its defaults (window 50, p below 0.001), on ratios, without a smallest change."""
     from otava.analysis import compute_change_points
 
     points, _ = compute_change_points([math.exp(value) for value in values], window_len=50, max_pvalue=0.001)

@@ -15,8 +15,8 @@ _LEAST, _MOST = 5.0, 10.0
 
 
 def noise(kind: str, series: int, nights: int, chance: np.random.Generator) -> Values:
-    """``[series, nights]``. Spikes of either sign, 5 to 10 standard deviations, come on top of Gaussian noise;
-    t3 has the standard deviation 1, three quarters of which come from its tails."""
+    """``[series, nights]``. Spikes of either sign, 5 to 10 standard deviations, come on top of Gaussian
+    noise; t3 has the standard deviation 1, three quarters of which come from its tails."""
     plain = chance.standard_normal((series, nights))
     if kind == "gaussian":
         return plain

@@ -63,13 +63,26 @@ class MadeUpNights:
                 for name, role, factor in arms:
                     values = tuple(base * factor * (1 + 0.001 * chance.random()) for _ in range(self.blocks))
                     rows.append(
-                        row(run, "throughput", "seconds", "s", name, subject, launch, at, environment, role, values)
+                        row(
+                            run,
+                            "throughput",
+                            "seconds",
+                            "s",
+                            name,
+                            subject,
+                            launch,
+                            at,
+                            environment,
+                            role,
+                            values,
+                        )
                     )
                 yield Record(job=f"throughput-{launch}", step=subject, measurements=tuple(rows))
         if self.accuracy:
             scores = tuple(float(chance.random() < 0.7) for _ in range(200))
             rows = [
-                row(run, "accuracy", "accuracy", "fraction", f"{name}@torch", "reviews", 0, at, environment, role, scores)
+                row(run, "accuracy", "accuracy", "fraction", f"{name}@torch", "reviews", 0, at, environment,
+                    role, scores)
                 for name, role in (("softmax", "reference"), (self.variants[0], "candidate"))
             ]  # fmt: skip
             yield Record(job="accuracy", step="reviews", measurements=tuple(rows))
