@@ -103,8 +103,8 @@ def _told(series: Sequence[Series], environments: Sequence[tuple[str, str]]) -> 
     quiet = sum(not one.steps for one in series)
     yield Paragraph(
         text=f"{formatting.plural(len(steps), 'step')} in {len(series):,} series; {quiet:,} are quiet. A "
-        "step is called when at least three nights carry it, with what was known that night; on a night with a "
-        "changed environment a level begins anew and nothing is called."
+        "step is called when three nights or more carry it, with what was known that night. On a night with "
+        "a changed environment a level begins anew and nothing is called."
     )
     if steps:
         ordered = sorted(steps, key=lambda pair: pair[0].nights[pair[1].first].started_at, reverse=True)
