@@ -16,7 +16,7 @@ from reports.history.plot import draw
 from reports.history.series import Run, Series, environment_changes, find_runs, read_series
 from reports.page import as_page, write_whole
 
-PLOTS = 20
+PLOTS = 12
 """At most so many drawings, those with steps first: a page that nobody can load answers nothing."""
 
 
