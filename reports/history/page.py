@@ -140,6 +140,11 @@ def _drawn(series: Sequence[Series], environments: Sequence[tuple[str, str]]) ->
     plots.sort(key=lambda part: -sum(len(one.steps) for one in part))
     variants = drawing.colours([one.implementation.rpartition("@")[0] for one in series])
     moments = [moment for moment, _ in environments]
+    if plots:
+        yield Paragraph(
+            text="A point is a night, a level the median of the nights between two changes. Dashed lines are "
+            "steps, with the first commit that may have brought them; dotted lines a changed environment."
+        )
     for place, part in enumerate(plots[:PLOTS]):
         first = part[0]
         what = "ratio to the reference of the same launch" if first.paired else f"in {first.unit}"

@@ -20,9 +20,9 @@ from reports import drawing, formatting, labels
 from reports.drawing import MUTED, STYLE, as_markup
 from reports.history.series import Series
 
-_INCHES = (9.0, 3.0)
-_ROOM = (0.07, 0.13, 0.75, 0.74)
-_LONGEST = 30
+_INCHES = (4.4, 3.0)
+_ROOM = (0.12, 0.14, 0.6, 0.72)
+_LONGEST = 24
 SECONDS_A_DAY = 86_400
 _DATES: Any = matplotlib.dates  # its functions carry no types
 
@@ -50,7 +50,7 @@ def _day(moment: str) -> float:
 def _nights(axes: Axes, series: Series, colour: str) -> None:
     days = [_day(night.started_at) for night in series.nights]
     values = [night.value for night in series.nights]
-    axes.plot(days, values, ".", color=colour, markersize=3, alpha=0.55)
+    axes.plot(days, values, ".", color=colour, markersize=4, alpha=0.55)
     bounds = [0, *(change.first for change in series.changes), len(values)]
     for start, stop in itertools.pairwise(bounds):
         if start < stop:
@@ -59,7 +59,7 @@ def _nights(axes: Axes, series: Series, colour: str) -> None:
 
 
 def _axes(axes: Axes, series: Series) -> None:
-    locator = _DATES.AutoDateLocator(maxticks=9)
+    locator = _DATES.AutoDateLocator(maxticks=5)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(_DATES.ConciseDateFormatter(locator))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: formatting.tick(value, series.unit)))

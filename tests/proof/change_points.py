@@ -107,7 +107,37 @@ def oracle(kind: str, target: Sequence[float], count: int) -> Detector:
     return lambda values, _: np.asarray(oracle_scores(kind, values / target[0], size) > limit)
 
 
-def table(detectors: Mapping[str, tuple[Detector, int, int]], seed: int) -> list[str]:
+def _likelihood_ratios(values: Values) -> Values:
+    """Student's t of each night's best window against all nights before it, the scatter being theirs."""
+    from bench.changes.scan import NOISE_NIGHTS, WINDOWS
+
+    sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    squares = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values**2, axis=1)], axis=1)
+    highest = np.zeros_like(values)
+    for start in range(NOISE_NIGHTS, values.shape[1]):
+        level = sums[:, start] / start
+        scatter = np.sqrt((squares[:, start] - start * level**2) / (start - 1))
+        for window in WINDOWS:
+            stop = start + window
+            if stop > values.shape[1]:
+                break
+            moved = np.abs((sums[:, stop] - sums[:, start]) / window - level)
+            ratio = moved / scatter / np.sqrt(1 / window + 1 / start) * (1 - 3 / start)
+            highest[:, stop - 1] = np.maximum(highest[:, stop - 1], ratio)
+    return highest
+
+
+def believer(count: int) -> tuple[Detector, int, int]:
+    """One who believes that noise is Gaussian and nights independent, and learns level and scatter as ours
+    does: what robustness costs, and what one gets without it."""
+    quiet = noise(KINDS[0], 2 * count, NIGHTS, np.random.default_rng(98))
+    limit = np.quantile(_likelihood_ratios(quiet).max(axis=1), 0.99)
+    return (lambda values, _: np.asarray(_likelihood_ratios(values) > limit)), count, count // 4
+
+
+def table(
+    detectors: Mapping[str, tuple[Detector, int, int]], seed: int, kinds: Sequence[str] = KINDS
+) -> list[str]:
     """A row a detector and kind of noise. The numbers beside a detector are how many series it is shown."""
     lines = [
         "| detector | noise | series | false alarms, % | 2% step at 0.6%: by the 3rd night, % "
@@ -115,13 +145,19 @@ def table(detectors: Mapping[str, tuple[Detector, int, int]], seed: int) -> list
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, (detect, quiet, stepped) in detectors.items():
-        for kind in KINDS:
+        for kind in kinds:
             cells = [f"{false_alarms(detect, kind, quiet, seed):.2f}"]
             cells += [
                 f"{share:.1f}" for target in TARGETS for share in found(detect, kind, target, stepped, seed)
             ]
             lines.append(f"| {name} | {kind} | {quiet:,} / {stepped:,} | {' | '.join(cells)} |")
             print(lines[-1], flush=True)
+    return lines
+
+
+def oracles(seed: int) -> list[str]:
+    """The rows of one who knows the noise."""
+    lines = []
     for kind in KINDS:
         shares = [
             f"{share:.1f}"
@@ -154,6 +190,38 @@ def by_baseline(count: int, seed: int) -> list[str]:
     return lines
 
 
+def with_a_mark(count: int, seed: int) -> list[str]:
+    """90 nights whose environment changes on night 45 and moves the level by 3%: what is called, and where a
+    step of 2% is found that comes 15 nights after the mark."""
+    from bench.changes import find_steps
+
+    lines = [
+        "| noise, 0.6% | called with no step, % | called at the mark, % "
+        "| 2% step 15 nights after, 3 nights on, % | of those found: put on the right night, % "
+        "| within one night, % |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    mark, after = NIGHTS // 2, NIGHTS // 2 + 15
+    for kind in KINDS:
+        chance = np.random.default_rng([seed, KINDS.index(kind), mark])
+        quiet = 0.006 * noise(kind, count, NIGHTS, chance)
+        quiet[:, mark:] += 0.03
+        called = [[step for step in one if not step.marked] for one in find_steps(quiet, [[mark]] * count)]
+        stepped = quiet[:, : after + 4].copy()
+        stepped[:, after:] += np.log1p(0.02)
+        steps = [step for one in find_steps(stepped, [[mark]] * count) for step in one]
+        found_at = [step.at for step in steps if not step.marked and step.found >= after]
+        cells = [100 * sum(map(bool, called)) / count]
+        cells += [100 * sum(any(abs(step.at - mark) < 3 for step in one) for one in called) / count]
+        cells += [100 * len(found_at) / count]
+        cells += [
+            100 * sum(abs(at - after) <= off for at in found_at) / max(1, len(found_at)) for off in (0, 1)
+        ]
+        lines.append(f"| {kind} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
+        print(lines[-1], flush=True)
+    return lines
+
+
 def _later_alarms(kind: str, before: int, count: int, seed: int) -> float:
     """Of series quiet for so many nights: in which something is called in the 90 after, in per cent."""
     chance = np.random.default_rng([seed, KINDS.index(kind), before])
@@ -169,7 +237,9 @@ def main() -> None:
     asked.add_argument("--seed", type=int, default=20)
     asked.add_argument("--ruptures", default="", metavar="PYTHON")
     asked.add_argument("--otava", default="", metavar="PYTHON")
-    asked.add_argument("--baselines-only", action="store_true", help="leave the comparison out")
+    asked.add_argument(
+        "--only", choices=("detectors", "believer", "baselines", "marks"), help="one of the tables"
+    )
     asked.add_argument("--page", type=Path, help="Markdown file whose tables are written anew")
     given = asked.parse_args()
     detectors: dict[str, tuple[Detector, int, int]] = {"ours": (ours, given.series, given.series // 4)}
@@ -179,8 +249,15 @@ def main() -> None:
             detectors[name] = (elsewhere(python, name.partition(" ")[0]), given.few, given.few)
         else:
             print(f"{name}: not run")
-    tables = {} if given.baselines_only else {"detectors": table(detectors, given.seed)}
-    tables["baselines"] = by_baseline(given.series // 4, given.seed)
+    makers = {
+        "detectors": lambda: table(detectors, given.seed) + oracles(given.seed),
+        "believer": lambda: table(
+            {"Gaussian likelihood ratio": believer(given.series)}, given.seed, KINDS[:4]
+        ),
+        "baselines": lambda: by_baseline(given.series // 4, given.seed),
+        "marks": lambda: with_a_mark(given.series // 4, given.seed),
+    }
+    tables = {name: make() for name, make in makers.items() if given.only in (None, name)}
     if given.page:
         write(given.page, tables)
 
