@@ -28,7 +28,7 @@ NOISE_NIGHTS = 24
 """Nights without a step that must be known before anything is called one."""
 LEVEL_NIGHTS = 6
 """Those of them that must belong to the level which the step leads away from."""
-MEMORY = 180
+MEMORY = 365
 """Nights that level and noise are taken from at most: the latest."""
 
 

@@ -32,7 +32,7 @@ Detector: TypeAlias = Callable[[Values, int], Alarms]
 NIGHTS, HAPPENED = 90, 60
 TARGETS = ((0.006, 0.02, 3, 0.95), (0.02, 0.04, 7, 0.90))
 """Noise, step, nights until it must be found, share of series in which it must be."""
-BASELINES = (30, 45, 60, 90, 135, 180)
+BASELINES = (30, 60, 90, 180, 270, 365)
 HERE = Path(__file__).parent
 
 
