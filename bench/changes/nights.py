@@ -34,7 +34,7 @@ class Change:
     kind: Kind
     first: int
     found: int
-    change: float | None
+    change: float
     after_commit: str
     commit: str
 
@@ -81,13 +81,13 @@ def _change(nights: Sequence[Night], step: Step, better: Better, ratio: bool) ->
         kind=_kind(step, better),
         first=step.at,
         found=step.found,
-        change=math.expm1(step.size) if ratio and step.size is not None else step.size,
+        change=math.expm1(step.size) if ratio else step.size,
         after_commit=nights[step.at - 1].commit,
         commit=nights[step.at].commit,
     )
 
 
 def _kind(step: Step, better: Better) -> Kind:
-    if step.marked or step.size is None:
+    if step.marked:
         return "environment"
     return "better" if (step.size < 0) == (better == "lower") else "worse"

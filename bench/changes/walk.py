@@ -9,7 +9,7 @@ that the nights after either are not blind. A series is one machine's; another m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +23,13 @@ class Step:
     """Positions in the series: the step is first seen on night `at` and was found on night `found`.
 
     `size` is the new level less the old one, in the values' unit, as the night that found it knew them; of
-    a `marked` one, which nobody looked for, it is what moved with the environment (None where one of the
-    levels has no nights).
+    a `marked` one, which nobody looked for, what moved with the environment, between the dozen nights before
+    it and after.
     """
 
     at: int
     found: int
-    size: float | None
+    size: float
     marked: bool = False
 
 
@@ -107,7 +107,7 @@ def _after(
     stretch: _Stretch,
     step: Step | None,
     found: list[Step],
-    ends: Sequence[object],
+    ends: Sequence[Iterator[int]],
 ) -> list[_Stretch]:
     """What is still to be looked at of the series; notes the step, or the mark that ends the stretch."""
     values = arrays[stretch.series]
@@ -119,7 +119,7 @@ def _after(
         return [_Stretch(stretch.series, step.at, stretch.last, carried)]
     if stop == len(values):
         return []
-    end: int = next(ends[stretch.series])  # type: ignore[call-overload]
+    end = next(ends[stretch.series])
     fresh = values[stop:end][: WINDOWS[-1]]
     size = float(np.median(fresh) - np.median(level[-WINDOWS[-1] :]))
     found.append(Step(at=stop, found=stop, size=size, marked=True))
