@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench.commands import audit, gate, measure, tell
+from bench.commands.history import history
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +23,7 @@ app.command()(measure.resume)
 app.command()(gate.gate)
 app.command()(tell.report)
 app.command()(audit.audit)
+app.command()(history)
 app.command()(tell.doctor)
 
 

@@ -3,8 +3,8 @@
 Three groups, for what is built in and for what users bring alike: `attnbench.variants`,
 `attnbench.suites` and `attnbench.views`. An entry point names a module that holds tuples called
 `VARIANTS`, `ARCHITECTURES`, `SUITES`, `VIEWS` and a dict `FORMATS`, as far as it has them, or a single
-row; the report's module also names its `WRITER` and its `AUDITOR`. A plug-in that cannot be read is
-reported as such and costs nothing but itself.
+row; the report's module also names its `WRITER`, its `AUDITOR` and its `HISTORY`. A plug-in that cannot
+be read is reported as such and costs nothing but itself.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ class UnknownNameError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """All rows by name. `writer` is what writes the reports, ``"module:write_reports"``, and
-    `auditor` what writes audits, ``"module:write_audit"``; `refused`
-    holds what a plug-in brought that cannot be used, with the reason."""
+    """All rows by name. `writer` is what writes the reports, ``"module:write_reports"``, `auditor` what
+    writes audits, ``"module:write_audit"``, and `history` what writes about many runs,
+    ``"module:write_history"``; `refused` holds what a plug-in brought that cannot be used, with the
+    reason."""
 
     variants: Mapping[str, Variant] = field(default_factory=dict)
     architectures: Mapping[str, Architecture] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Registry:
     formats: Mapping[str, str] = field(default_factory=dict)
     writer: str = ""
     auditor: str = ""
+    history: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -95,7 +97,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
     """The registry of these entry points; a name that is taken is refused under the plug-in's own name."""
     tables: dict[type, dict[str, Any]] = {Variant: {}, Architecture: {}, Suite: {}, View: {}}
     formats: dict[str, str] = {}
-    writer = auditor = ""
+    writer = auditor = history = ""
     refused: dict[str, str] = {}
     for point in points:
         try:
@@ -108,6 +110,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
         formats.update(getattr(found, "FORMATS", {}))
         writer = writer or getattr(found, "WRITER", "")
         auditor = auditor or getattr(found, "AUDITOR", "")
+        history = history or getattr(found, "HISTORY", "")
         for row in _rows(found):
             table = tables.get(type(row))
             if table is None:
@@ -126,6 +129,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
         formats=formats,
         writer=writer,
         auditor=auditor,
+        history=history,
         refused=refused,
     )
 

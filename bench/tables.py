@@ -192,3 +192,34 @@ def print_summary(console: Console, report: Mapping[str, Any], page: str) -> Non
     if failed:
         console.print(f"{len(failed)} failed; the page says which and why.", markup=False)
     console.print(f"Report: {page}", markup=False, soft_wrap=True)
+
+
+SHOWN_CHANGES = 30
+
+
+def changes_table(changes: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """The latest steps of nightly series: two lines a step, in `width` characters."""
+    table = _table("step", "of", "night", "commits")
+    for name in ("step", "night", "commits"):
+        table.columns[("step", "of", "night", "commits").index(name)].no_wrap = True
+    for change in changes[:SHOWN_CHANGES]:
+        kind = str(change["kind"])
+        work = f"{change['implementation']}\n{change['metric']} of {change['subject']}".replace("_", " ")
+        table.add_row(
+            Text.assemble((kind, COLOURS.get(kind, "")), f"\n{_amount(change)}"),
+            Text(work),
+            Text(f"{change['first_night'][:10]}\nfound {change['found_night'][5:10]}"),
+            Text(change["commits"].replace("..", "..\n")),
+        )
+    if len(changes) > SHOWN_CHANGES:
+        table.caption = f"and {len(changes) - SHOWN_CHANGES} more, on the page"
+    return table
+
+
+def _amount(change: Mapping[str, Any]) -> str:
+    """A step relative to what was, or in the metric's unit; fractions in points."""
+    if change["relative"]:
+        return f"{100 * change['change']:+.1f}%"
+    if change["unit"] == "fraction":
+        return f"{100 * change['change']:+.2f} points"
+    return f"{change['change']:+.3g} {change['unit']}"

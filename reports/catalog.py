@@ -42,3 +42,4 @@ FORMATS: dict[str, str] = {
 
 WRITER = "reports.page:write_reports"
 AUDITOR = "reports.audit.writing:write_audit"
+HISTORY = "reports.history.page:write_history"

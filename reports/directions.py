@@ -23,6 +23,18 @@ def better(suite: str, metric: str) -> Better:
     return _directions().get((suite, metric), "higher")
 
 
+@functools.cache
+def _ranking() -> frozenset[str]:
+    return frozenset(
+        metric.name for suite in registry().suites.values() for metric in suite.metrics if metric.ranks
+    )
+
+
+def ranks(metric: str) -> bool:
+    """Whether some suite ranks variants by this metric."""
+    return metric in _ranking()
+
+
 def is_control(variant: str) -> bool:
     """Whether a variant is one that others must beat to have learnt anything through their mixing."""
     row = registry().variants.get(variant)

@@ -90,8 +90,13 @@ def colours(variants: Sequence[str]) -> Mapping[str, int]:
     return {variant: index % SERIES_COLOURS for index, variant in enumerate(dict.fromkeys(variants))}
 
 
+def colour(index: int) -> str:
+    """The placeholder of the page's colour with this number, as `colours` gives it."""
+    return f"#0a0c{index:02x}"
+
+
 def _colour(line: Line) -> str:
-    return MUTED if line.colour is None else f"#0a0c{line.colour:02x}"
+    return MUTED if line.colour is None else colour(line.colour)
 
 
 def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> str:
