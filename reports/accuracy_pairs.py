@@ -26,9 +26,10 @@ class Differing:
         """Examples that one alone has right, where a score is right or wrong; the difference."""
         text, interval = formatting.with_bounds(self.difference, self.low, self.high, self.unit, signed=True)
         if self.pair.p is None:
-            return Cell(text=text, notes=(f"({interval})", "over examples"))
+            return Cell(text=text, notes=(f"({interval})", "over examples"), number=self.difference)
         counts = f"{self.pair.only_it}, {self.pair.only_reference}"
-        return Cell(text=counts, notes=(f"p {self.pair.p:.2g}", f"{text} over examples", f"({interval})"))
+        notes = (f"p {self.pair.p:.2g}", f"{text} over examples", f"({interval})")
+        return Cell(text=counts, notes=notes, number=self.difference)
 
     def data(self) -> dict[str, Any]:
         """The same as plain data."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bench.schema import View
 
 VIEWS: tuple[View, ...] = (
+    View(name="overview", title="The answer", target="reports.overview:render"),
     View(name="verdicts", title="Verdicts", target="reports.verdicts:render"),
     View(name="crossover", title="Where a variant starts to pay", target="reports.crossover:render"),
     View(name="scaling", title="How cost grows with length", target="reports.scaling:render"),
@@ -34,10 +35,11 @@ VIEWS: tuple[View, ...] = (
 )
 
 FORMATS: dict[str, str] = {
-    "html": "reports.page:write",
+    "html": "reports.html:write",
     "markdown": "reports.markdown:write",
     "csv": "reports.figures_csv:write",
     "json": "reports.json_report:write",
+    "latex": "reports.latex:write",
 }
 
 WRITER = "reports.page:write_reports"

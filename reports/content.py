@@ -11,18 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from reports.charts import Chart
+from reports.comparison import Comparison
 from reports.evidence import Evidence
+from reports.figure import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One cell: `word` is a verdict or a status, `text` the figure, `notes` small lines under it,
-    `mark` a warning such as "provisional"."""
+    `mark` a warning such as "provisional".
+
+    `source` is the figure or comparison that it shows: its address on the page, and the way to its raw
+    values. `number` is what it is sorted by where it has no source, in its column's unit.
+    """
 
     text: str = ""
     word: str = ""
     notes: tuple[str, ...] = ()
     mark: str = ""
+    source: Figure | Comparison | None = None
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +67,36 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer in short: under its title a verdict's or status's `word`, what it is (`text`), small lines.
+
+    `target` is the name of the section that holds its figures, `source` the cell itself where it is one.
+    """
+
+    title: str
+    text: str
+    word: str = ""
+    notes: tuple[str, ...] = ()
+    target: str = ""
+    source: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Answers side by side."""
+
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """A drawing and the sentence that says what it shows to who cannot see it."""
+    """A drawing and the sentence that says what it shows to who cannot see it; `chart` is what it was drawn
+    from, where its points have values to tell."""
 
     title: str
     svg: str
     description: str
+    chart: Chart | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +116,7 @@ class Group:
     opened: bool = False
 
 
-Block: TypeAlias = Table | Paragraph | Items | Plot | Listing | Group
+Block: TypeAlias = Table | Paragraph | Items | Answers | Plot | Listing | Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -29,11 +28,12 @@ from matplotlib.ticker import (
 )
 
 from reports import formatting, labels
+from reports.charts import Chart, Drawing, Line, Point
 from reports.labels import Box
 
 SERIES_COLOURS = 10
-INK, MUTED, _GRID = "#0a0b01", "#0a0b02", "#0a0b03"
-_VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", _GRID: "var(--line)"} | {
+INK, MUTED, GRID = "#0a0b01", "#0a0b02", "#0a0b03"
+_VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)"} | {
     f"#0a0c{index:02x}": f"var(--series-{index})" for index in range(SERIES_COLOURS)
 }
 SMALL = 1e-3
@@ -43,13 +43,13 @@ STYLE = {
     "font.size": 9.0,
     "text.parse_math": False,
     "text.color": INK,
-    "axes.edgecolor": _GRID,
+    "axes.edgecolor": GRID,
     "axes.labelcolor": MUTED,
     "axes.facecolor": "none",
     "figure.facecolor": "none",
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "grid.color": _GRID,
+    "grid.color": GRID,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
@@ -59,35 +59,14 @@ _UNSAID = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _MARKERS = {"torch": "o", "keras": "s"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A point with its interval; `low` and `high` are None where there is none."""
-
-    x: float
-    y: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One implementation's points, with the colour of its variant; without one it is drawn muted."""
-
-    label: str
-    framework: str
-    colour: int | None
-    points: tuple[Point, ...]
-    reference: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The label, cut where it would take the room of the plot."""
-        return self.label if len(self.label) <= _LONGEST_LABEL else self.label[: _LONGEST_LABEL - 1] + "…"
-
-
 def colours(variants: Sequence[str]) -> Mapping[str, int]:
     """A colour for each variant, the same in every plot; the first is the reference's."""
     return {variant: index % SERIES_COLOURS for index, variant in enumerate(dict.fromkeys(variants))}
+
+
+def _shown(label: str) -> str:
+    """The label, cut where it would take the room of the plot."""
+    return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
 
 
 def colour(index: int) -> str:
@@ -95,11 +74,12 @@ def colour(index: int) -> str:
     return f"#0a0c{index:02x}"
 
 
-def _colour(line: Line) -> str:
+def hue(line: Line) -> str:
+    """The placeholder of a line's colour."""
     return MUTED if line.colour is None else colour(line.colour)
 
 
-def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> str:
+def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> Drawing:
     """Cost over length on two logarithmic axes, each line named at its right end."""
     with matplotlib.rc_context(seaborn.axes_style("whitegrid") | STYLE):
         figure, axes = _empty()
@@ -112,10 +92,13 @@ def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> str:
         axes.set_xlabel("length, tokens")
         axes.set_title(y_title, loc="left", fontsize=9, color=MUTED)
         _end_labels(axes, lines)
-        return as_markup(figure, name)
+        chart = Chart(
+            lines=tuple(lines), x_title="length, tokens", y_title=y_title, unit=unit, logarithmic=True
+        )
+        return Drawing(svg=as_markup(figure, name), chart=chart)
 
 
-def series(lines: Sequence[Line], *, name: str, x_title: str, y_title: str) -> str:
+def series(lines: Sequence[Line], *, name: str, x_title: str, y_title: str) -> Drawing:
     """Values over steps or budgets on two plain axes, each line named at its right end."""
     with matplotlib.rc_context(seaborn.axes_style("whitegrid") | STYLE):
         figure, axes = _empty()
@@ -127,7 +110,8 @@ def series(lines: Sequence[Line], *, name: str, x_title: str, y_title: str) -> s
         axes.set_ylabel("")
         axes.set_title(y_title, loc="left", fontsize=9, color=MUTED)
         _end_labels(axes, lines)
-        return as_markup(figure, name)
+        chart = Chart(lines=tuple(lines), x_title=x_title, y_title=y_title)
+        return Drawing(svg=as_markup(figure, name), chart=chart)
 
 
 def in_plots(lines: Sequence[Line]) -> list[list[Line]]:
@@ -159,7 +143,7 @@ def _curve(axes: Axes, line: Line) -> None:
         x="x",
         y="y",
         ax=axes,
-        color=_colour(line),
+        color=hue(line),
         linewidth=width,
         legend=False,
         errorbar=None,
@@ -171,16 +155,21 @@ def _curve(axes: Axes, line: Line) -> None:
 def _intervals(axes: Axes, line: Line) -> None:
     for point in line.points:
         if point.low is not None and point.high is not None and point.low > 0:
-            axes.plot([point.x, point.x], [point.low, point.high], color=_colour(line), linewidth=1.0)
+            axes.plot([point.x, point.x], [point.low, point.high], color=hue(line), linewidth=1.0)
 
 
-def _length_axis(axes: Axes, lengths: Sequence[float]) -> None:
-    """Ticks at the lengths measured, leaving out those that would overlap."""
+def apart(lengths: Sequence[float]) -> list[float]:
+    """The lengths without those whose ticks would overlap; powers of two go before others."""
     shown: list[float] = []
     for length in sorted(lengths, key=lambda value: (value != 2 ** round(math.log2(value)), value)):
         if all(abs(math.log2(length) - math.log2(other)) > 0.6 for other in shown):
             shown.append(length)
-    axes.xaxis.set_major_locator(FixedLocator(sorted(shown)))
+    return sorted(shown)
+
+
+def _length_axis(axes: Axes, lengths: Sequence[float]) -> None:
+    """Ticks at the lengths measured, leaving out those that would overlap."""
+    axes.xaxis.set_major_locator(FixedLocator(apart(lengths)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: formatting.length(value)))
 
@@ -206,9 +195,17 @@ def _end_labels(axes: Axes, lines: Sequence[Line]) -> None:
         place = transform.transform((right + 8, height))
         start, stop = transform.transform((x + 3, y)), transform.transform((right + 5, height))
         axes.plot(
-            [start[0], stop[0]], [start[1], stop[1]], color=_GRID, linewidth=0.6, clip_on=False, zorder=0
+            [start[0], stop[0]], [start[1], stop[1]], color=GRID, linewidth=0.6, clip_on=False, zorder=0
         )
-        axes.text(place[0], place[1], line.shown, color=_colour(line), va="center", ha="left", clip_on=False)
+        axes.text(
+            place[0],
+            place[1],
+            _shown(line.label),
+            color=hue(line),
+            va="center",
+            ha="left",
+            clip_on=False,
+        )
 
 
 def scatter(
@@ -219,7 +216,7 @@ def scatter(
     x_title: str,
     y_title: str,
     front: Sequence[Point] = (),
-) -> str:
+) -> Drawing:
     """One named point an implementation with its interval; `levels` are the trivial answers, drawn across.
 
     `front` are the points that nothing beats, the cheapest first: a dotted stair leads from one to the next.
@@ -244,14 +241,29 @@ def scatter(
         for level in levels.values():
             axes.axhline(level, color=MUTED, linewidth=0.8, linestyle=":")
         _place_labels(axes, lines, [_level_label(axes, label, level) for label, level in levels.items()])
-        return as_markup(figure, name)
+        chart = Chart(
+            lines=tuple(lines),
+            x_title=x_title,
+            y_title=y_title,
+            dots=True,
+            levels=levels,
+            front=tuple(front),
+        )
+        return Drawing(svg=as_markup(figure, name), chart=chart)
 
 
 def _dot(axes: Axes, line: Line) -> None:
     point = line.points[0]
     marker = _MARKERS.get(line.framework, "D")
     seaborn.scatterplot(
-        x=[point.x], y=[point.y], ax=axes, color=_colour(line), s=42, linewidth=0, legend=False, marker=marker
+        x=[point.x],
+        y=[point.y],
+        ax=axes,
+        color=hue(line),
+        s=42,
+        linewidth=0,
+        legend=False,
+        marker=marker,
     )
     _intervals(axes, line)
 
@@ -276,10 +288,10 @@ def _place_labels(axes: Axes, lines: Sequence[Line], taken: list[Box]) -> None:
         taken += [(x - 4, y - 4, x + 4, y + 4), (x - 1, bottom, x + 1, top)]
     for line in lines:
         place = axes.transData.transform((line.points[0].x, line.points[0].y))
-        box = labels.beside((place[0], place[1]), line.shown, taken, axes.bbox.x1)
+        box = labels.beside((place[0], place[1]), _shown(line.label), taken, axes.bbox.x1)
         taken.append(box)
         left, middle = axes.transData.inverted().transform((box[0], (box[1] + box[3]) / 2))
-        axes.text(left, middle, line.shown, color=_colour(line), va="center", ha="left", clip_on=False)
+        axes.text(left, middle, _shown(line.label), color=hue(line), va="center", ha="left", clip_on=False)
 
 
 def as_markup(figure: Figure, name: str) -> str:

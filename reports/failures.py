@@ -94,7 +94,7 @@ def _table(found: Sequence[Failure], mixed: bool) -> Table:
             Cell(text=failure.suite),
             Cell(word=failure.status),
             Cell(text=summary(failure.reason)),
-            Cell(text=_shown(failure.subjects)),
+            Cell(text=shown_subjects(failure.subjects)),
         )
         for failure in found
     )
@@ -104,7 +104,8 @@ def _table(found: Sequence[Failure], mixed: bool) -> Table:
     )
 
 
-def _shown(subjects: Sequence[str]) -> str:
+def shown_subjects(subjects: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
     if len(subjects) <= 4:
         return ", ".join(subjects)
     return f"{', '.join(subjects[:3])} and {len(subjects) - 3} more"

@@ -108,14 +108,14 @@ def figure_cell(figure: Figure | None, unit_of_evidence: str) -> Cell:
     if figure is None:
         return Cell(word="not measured")
     if figure.estimate is None:
-        return Cell(word=figure.status, notes=(_short(figure.reason),))
+        return Cell(word=figure.status, notes=(_short(figure.reason),), source=figure)
     text, interval = formatting.with_bounds(figure.estimate, figure.low, figure.high, figure.unit)
     notes = [f"({interval})"] if figure.low is not None else []
     notes.append(figure.method)
     mark = (
         f"provisional: {formatting.plural(figure.launches, unit_of_evidence)}" if figure.provisional else ""
     )
-    return Cell(text=text, notes=tuple(notes), mark=mark)
+    return Cell(text=text, notes=tuple(notes), mark=mark, source=figure)
 
 
 def _short(reason: str) -> str:

@@ -114,7 +114,27 @@ def read_results(runs: Sequence[Path], *, mix_environments: bool = False) -> Res
     """
     if not runs:
         raise ValueError("a report needs at least one run, got none")
-    records = [read_run(Path(run)) for run in runs]
+    return _pooled([read_run(Path(run)) for run in runs], mix_environments)
+
+
+def read_pair(runs: Sequence[Path], earlier: Path) -> tuple[Results, Results]:
+    """Some runs and an earlier one that they shall be held against: ``(earlier, later)``, kept apart.
+
+    Raises what `read_results` raises, and EnvironmentsDifferError where the earlier run is of another
+    environment: such figures cannot be paired, whether or not environments may be mixed on a page.
+    """
+    if not runs:
+        raise ValueError("a report needs at least one run, got none")
+    before, after = read_run(Path(earlier)), [read_run(Path(run)) for run in runs]
+    first, second = _pooled([before], False), _pooled(after, False)
+    environments = _environments([before, *after])
+    if len(environments) > 1:
+        raise EnvironmentsDifferError(_describe(environments, "Report them apart"))
+    _same_work(pandas.concat([first.frame, second.frame]))
+    return first, second
+
+
+def _pooled(records: Sequence[RunRecord], mix_environments: bool) -> Results:
     rows = [_row(measurement) for record in records for measurement in record.measurements]
     frame = pandas.DataFrame(rows, columns=list(COLUMNS))
     environments = _environments(records)
@@ -187,7 +207,10 @@ def flattened(environment: Mapping[str, Any]) -> dict[str, str]:
     return flat
 
 
-def _describe(environments: Mapping[str, Mapping[str, Any]]) -> str:
+def _describe(
+    environments: Mapping[str, Mapping[str, Any]],
+    advice: str = "Report them apart, or ask for mixed environments",
+) -> str:
     flat = [flattened(environment) for environment in environments.values()]
     names = sorted(set().union(*flat) - _LOADS)
     differences = []
@@ -198,7 +221,7 @@ def _describe(environments: Mapping[str, Mapping[str, Any]]) -> str:
     return (
         f"the runs were measured in {len(environments)} environments ({', '.join(environments)}), whose "
         f"figures cannot be pooled. They differ in {'; '.join(differences) or 'nothing that was recorded'}. "
-        "Report them apart, or ask for mixed environments"
+        f"{advice}"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import wire
 from bench.gate.cells import Cell as Judged
 from bench.gate.result import GateResult
-from reports import page
+from reports import html
 from reports.content import Block, Cell, Document, Items, Listing, Paragraph, Section, Table, columns
 from reports.formatting import moment, plural
 from reports.gate_formats import comment, junit
@@ -30,7 +30,7 @@ def write(result: GateResult, folder: Path) -> list[Path]:
     told = build(result)
     data = wire.pretty({**wire.plain(result), "exit_code": result.exit_code, "headline": result.headline})
     return [
-        page.write(told, folder),
+        html.write(told, folder),
         write_whole(folder / "comment.md", comment(result)),
         write_whole(folder / "junit.xml", junit(result)),
         write_whole(folder / "gate.json", data.decode()),

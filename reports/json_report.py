@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
+from reports.json_numbers import rounded
 from reports.page import Report, write_whole
 from reports.reproduce import command
-
-_SIGNIFICANT_DIGITS = 6
 
 
 def write(report: Report, folder: Path) -> Path:
@@ -41,14 +39,3 @@ def content(report: Report) -> dict[str, Any]:
 def _one(values: list[Any]) -> Any:
     """The value where all runs share it, otherwise all of them."""
     return values[0] if len(set(values)) == 1 else values
-
-
-def rounded(value: Any) -> Any:
-    """Numbers to six significant digits, so that two machines write the same file from the same run."""
-    if isinstance(value, dict):
-        return {str(name): rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(inner) for inner in value]
-    if isinstance(value, float) and value and math.isfinite(value):
-        return round(value, _SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(abs(value))))
-    return value

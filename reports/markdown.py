@@ -6,7 +6,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports.content import Block, Cell, Group, Items, Listing, Paragraph, Plot, Section, Table, Told
+from reports.content import (
+    Answer,
+    Answers,
+    Block,
+    Cell,
+    Group,
+    Items,
+    Listing,
+    Paragraph,
+    Plot,
+    Section,
+    Table,
+    Told,
+)
 from reports.page import Report, write_whole
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
@@ -58,6 +71,8 @@ def _block(block: Block, depth: int) -> Iterator[str]:
         yield ""
     elif isinstance(block, Items):
         yield from _items(block)
+    elif isinstance(block, Answers):
+        yield from _items(Items(items=tuple((answer.title, _answer(answer)) for answer in block.answers)))
     elif isinstance(block, Plot):
         yield f"**{escaped(block.title)}** (plot in the HTML page). {escaped(block.description)}"
         yield ""
@@ -69,6 +84,11 @@ def _items(block: Items) -> Iterator[str]:
     for title, text in block.items:
         yield f"- **{escaped(title)}**: {escaped(text)}"
     yield ""
+
+
+def _answer(answer: Answer) -> str:
+    """The answer on one line."""
+    return "; ".join(filter(None, (answer.text, *answer.notes)))
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -1,8 +1,4 @@
-"""A report written to disk: the entry point for all formats, and the HTML page.
-
-The page is one file without a script, that loads nothing. Whatever a user named is put in as text by
-jinja2's escaping; only the drawings of `reports.drawing` go in as markup.
-"""
+"""A report in memory, and on disk: the entry point for all formats."""
 
 from __future__ import annotations
 
@@ -12,40 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import markupsafe
-
 from bench.schema import View
-from reports import formatting
+from reports import changes, formatting
 from reports.catalog import FORMATS, VIEWS
-from reports.content import Block, Section, Told
+from reports.content import Section
 from reports.evidence import Evidence, gather
-from reports.frame import read_results
-
-_WORDS = {
-    "better": "good",
-    "worse": "bad",
-    "same": "even",
-    "undecided": "open",
-    "failed": "bad",
-    "false alarm": "bad",
-    "slower": "bad",
-    "faster": "good",
-    "more": "bad",
-    "less": "good",
-    "broken": "bad",
-    "mended": "good",
-    "not measured": "open",
-    "inconclusive": "open",
-    "measured": "good",
-    "sampled": "good",
-    "modelled": "open",
-    "assumed": "open",
-    "flips": "open",
-    "unknown": "open",
-    "cannot flip": "even",
-    "no flip seen": "even",
-}
+from reports.frame import Results, read_pair, read_results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,28 +33,49 @@ def write_reports(
     formats: Sequence[str],
     mix_environments: bool = False,
     views: Sequence[View] = VIEWS,
+    against: Path | None = None,
 ) -> list[Path]:
     """Write the report on `runs` into the folder `out`, one file a format, and answer the files.
 
+    With a run to hold them `against`, what changed since then stands before the rest.
     Raises ValueError for a format that does not exist, and what `reports.frame.read_results` raises.
     Each file replaces its predecessor as a whole, so that a reader never sees half a page.
     """
     writers = [_load(_format(name)) for name in formats]
-    report = build(runs, mix_environments=mix_environments, views=views)
+    report = build(runs, mix_environments=mix_environments, views=views, against=against)
     out.mkdir(parents=True, exist_ok=True)
     return [writer(report, out) for writer in writers]
 
 
-def build(runs: Sequence[Path], *, mix_environments: bool = False, views: Sequence[View] = VIEWS) -> Report:
+def build(
+    runs: Sequence[Path],
+    *,
+    mix_environments: bool = False,
+    views: Sequence[View] = VIEWS,
+    against: Path | None = None,
+) -> Report:
     """The report in memory: every view rendered, nothing written."""
-    evidence = gather(read_results(runs, mix_environments=mix_environments))
+    if against is None:
+        earlier, results = None, read_results(runs, mix_environments=mix_environments)
+    else:
+        earlier, results = read_pair(runs, against)
+    evidence = gather(results)
+    sections = [_load(view.target)(evidence) for view in views]
+    title = f"Attention variants compared: {_names(results)}"
+    if earlier is not None:
+        title += f" against {_names(earlier)}"
+        sections.insert(0, changes.section(earlier, results))
     return Report(
-        title=f"Attention variants compared: {', '.join(str(m['run']) for m in evidence.results.manifests)}",
+        title=title,
         lead=_lead(evidence),
         warnings=tuple(_warnings(evidence)),
         evidence=evidence,
-        sections=tuple(_load(view.target)(evidence) for view in views),
+        sections=tuple(sections),
     )
+
+
+def _names(results: Results) -> str:
+    return ", ".join(str(manifest["run"]) for manifest in results.manifests)
 
 
 def _format(name: str) -> str:
@@ -140,33 +129,3 @@ def write_whole(path: Path, text: str) -> Path:
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(text, encoding="utf-8", newline="\n")
     return unfinished.replace(path)
-
-
-def write(report: Told, folder: Path) -> Path:
-    """`index.html` in `folder`."""
-    return write_whole(folder / "index.html", rendered("page.html", report))
-
-
-def rendered(template: str, report: Told) -> str:
-    """A document through one of the templates."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = _breakable
-    environment.filters["kind"] = _kind
-    environment.filters["tone"] = lambda word: _WORDS.get(word, "quiet")
-    environment.filters["drawing"] = markupsafe.Markup
-    return environment.get_template(template).render(report=report)
-
-
-def _breakable(text: str) -> markupsafe.Markup:
-    """The text, escaped, that may break its line before an @: ``variant@framework`` in a narrow column."""
-    return markupsafe.Markup("<wbr>@").join(text.split("@"))
-
-
-def _kind(block: Block) -> str:
-    return type(block).__name__.lower()

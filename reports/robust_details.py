@@ -82,7 +82,7 @@ class FamilyTable:
         against = [f"({interval})", f"adjusted p {one.adjusted_p:.2g}"]
         if one.theirs.subject != one.mine.subject:
             against.append(f"reference: {one.theirs.told}")
-        compared = Cell(word=verdict.word, text=text, notes=tuple(against))
+        compared = Cell(word=verdict.word, text=text, notes=tuple(against), number=verdict.ratio)
         if one.pair.p is None:
             return compared, Cell(word="not counted")
         counts = f"{one.pair.only_it}, {one.pair.only_reference}"
@@ -138,7 +138,7 @@ def _figure(figure: Figure | None) -> Cell:
         return Cell(word="draws nothing")
     if figure.estimate is None:
         return Cell(word=figure.status, notes=(figure.reason,))
-    return Cell(text=formatting.quantity(figure.estimate, figure.unit))
+    return Cell(text=formatting.quantity(figure.estimate, figure.unit), source=figure)
 
 
 def _judged(one: AttackVerdict | None) -> dict[str, Any]:

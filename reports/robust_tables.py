@@ -31,7 +31,7 @@ def plain_cell(figure: Figure | None) -> Cell:
     if figure is None or figure.estimate is None:
         return figure_cell(figure, "seed")
     text, interval = formatting.with_bounds(figure.estimate, figure.low, figure.high, figure.unit)
-    return Cell(text=text, notes=(f"({interval})",) if figure.low is not None else ())
+    return Cell(text=text, notes=(f"({interval})",) if figure.low is not None else (), source=figure)
 
 
 def transfer(evidence: Evidence, task: AttackedTask) -> Iterator[Block]:
@@ -105,7 +105,7 @@ def _corrupted(found: Sequence[Attacked], level: float) -> Cell:
     else:
         centre, low, high = bootstrap(each[0].tolist(), level)
     text, bounds = formatting.with_bounds(centre, low, high, "fraction")
-    return Cell(text=text, notes=(f"({bounds})",))
+    return Cell(text=text, notes=(f"({bounds})",), number=centre)
 
 
 def calibration(task: AttackedTask, figures: Figures) -> Iterator[Block]:

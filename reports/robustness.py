@@ -13,8 +13,9 @@ from typing import Any
 
 from reports import formatting
 from reports.attacked import SUITE, AttackedTask, attacked_tasks, strongest
+from reports.charts import Line, Point
 from reports.content import Block, Cell, Column, Group, Items, Paragraph, Plot, Section, Table
-from reports.drawing import Line, Point, colours, in_plots, series
+from reports.drawing import colours, in_plots, series
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.examples import mean
@@ -168,7 +169,7 @@ class TaskView:
             word = verdict.verdict.word
             if verdict.mine.subject != found.subject:
                 notes.append(f"compared under {verdict.mine.told}")
-        return Cell(word=word, text=text, notes=tuple(notes))
+        return Cell(word=word, text=text, notes=tuple(notes), source=figure)
 
     def _curves(self, family: str) -> Iterator[Block]:
         lines = list(self._lines(family))
@@ -176,7 +177,7 @@ class TaskView:
         unit = next((one.unit for one in self.task.attacked if one.family == family), "")
         for number, part in enumerate(parts, 1):
             count = f", {number} of {len(parts)}" if len(parts) > 1 else ""
-            svg = series(
+            drawn = series(
                 part,
                 name=f"robustness {self.title} {family}{count}",
                 x_title=f"budget, {unit}",
@@ -184,7 +185,12 @@ class TaskView:
             )
             told = [f"{line.label} {line.points[0].y:.3f} to {line.points[-1].y:.3f}" for line in part]
             description = f"From untouched to the largest budget: {'; '.join(told)}."
-            yield Plot(title=f"{self.title}: {family} attacks{count}", svg=svg, description=description)
+            yield Plot(
+                title=f"{self.title}: {family} attacks{count}",
+                svg=drawn.svg,
+                chart=drawn.chart,
+                description=description,
+            )
 
     def _lines(self, family: str) -> Iterator[Line]:
         palette = colours(self.evidence.variants)

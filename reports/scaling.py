@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 from bench.statistics import fit_exponent
 from reports import formatting
+from reports.charts import Line, Point
 from reports.content import Block, Cell, Paragraph, Plot, Section, Table, columns
-from reports.drawing import Line, Point, colours, curves
+from reports.drawing import colours, curves
 from reports.estimates import Figure
 from reports.evidence import Evidence
 
@@ -62,13 +63,14 @@ def length_plot(
     suite: str, series: str, place: str, cost: Cost, lines: dict[str, list[Figure]], palette: Any
 ) -> Plot:
     """The curves of one kind of work; `cost` is its short name, what it is, and its unit."""
-    drawn = [_line(name, figures, palette) for name, figures in lines.items()]
+    curved = [_line(name, figures, palette) for name, figures in lines.items()]
     short, what, unit = cost
-    svg = curves(drawn, name=f"scaling {suite} {series}{place}", unit=unit, y_title=f"{what}, log scale")
+    drawn = curves(curved, name=f"scaling {suite} {series}{place}", unit=unit, y_title=f"{what}, log scale")
     ends = [f"{name} {_end(figures)}" for name, figures in lines.items()]
     return Plot(
         title=f"{series}: {short}{place}",
-        svg=svg,
+        svg=drawn.svg,
+        chart=drawn.chart,
         description=f"At the longest length of each: {'; '.join(ends)}.",
     )
 
@@ -81,7 +83,7 @@ def _end(figures: Sequence[Figure]) -> str:
 def _line(name: str, figures: Sequence[Figure], palette: Any) -> Line:
     ordered = sorted(figures, key=lambda figure: figure.length)
     points = tuple(
-        Point(x=float(figure.length), y=figure.estimate, low=figure.low, high=figure.high)
+        Point(x=float(figure.length), y=figure.estimate, low=figure.low, high=figure.high, source=figure)
         for figure in ordered
         if figure.estimate is not None
     )
@@ -142,4 +144,5 @@ def _fitted(entry: dict[str, Any] | None) -> Cell:
         return Cell(word="below_resolution", notes=(entry["reason"],))
     lengths = entry["lengths"]
     span = f"{formatting.length(lengths[0])} to {formatting.length(lengths[-1])}, {entry['method']}"
-    return Cell(text=f"{entry['exponent']:.2f}", notes=(f"({entry['low']:.2f} to {entry['high']:.2f})", span))
+    interval = f"({entry['low']:.2f} to {entry['high']:.2f})"
+    return Cell(text=f"{entry['exponent']:.2f}", notes=(interval, span), number=entry["exponent"])

@@ -7,9 +7,10 @@ from typing import Any
 
 from reports import formatting
 from reports.accuracy import baselines
+from reports.charts import Line, Point
 from reports.content import Block, Paragraph, Plot, Section
 from reports.directions import better
-from reports.drawing import Line, Point, colours, scatter
+from reports.drawing import colours, scatter
 from reports.estimates import Figure, is_score
 from reports.evidence import Evidence
 
@@ -75,7 +76,7 @@ def _plot(
     unit = pairs[0][0].unit
     shown = metric if unit == "fraction" else f"{metric}, {unit}"
     shown += ", less is better" if better("accuracy", metric) == "lower" else ""
-    svg = scatter(
+    drawn = scatter(
         lines,
         baselines(evidence.figures, subject, metric),
         name=f"tradeoff {subject} {metric}{place}",
@@ -87,7 +88,12 @@ def _plot(
         f"{formatting.quantity(cost.estimate, cost.unit)}"
         for score, cost in pairs
     ]
-    return Plot(title=f"{subject}: {metric}{place}", svg=svg, description=f"{'; '.join(told)}.")
+    return Plot(
+        title=f"{subject}: {metric}{place}",
+        svg=drawn.svg,
+        chart=drawn.chart,
+        description=f"{'; '.join(told)}.",
+    )
 
 
 def _line(score: Figure, cost: Figure, palette: Any) -> Line:
@@ -96,7 +102,7 @@ def _line(score: Figure, cost: Figure, palette: Any) -> Line:
         label=score.implementation,
         framework=score.implementation.rpartition("@")[2],
         colour=palette.get(score.variant),
-        points=(Point(x=cost.estimate, y=score.estimate, low=score.low, high=score.high),),
+        points=(Point(x=cost.estimate, y=score.estimate, low=score.low, high=score.high, source=score),),
         reference=score.role == "reference",
     )
 

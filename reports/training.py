@@ -13,9 +13,10 @@ import numpy as np
 
 from bench.registry import registry
 from reports import formatting
+from reports.charts import Line, Point
 from reports.content import Block, Cell, Column, Group, Paragraph, Plot, Section, Table, columns
 from reports.directions import is_control
-from reports.drawing import Line, Point, colours, in_plots, series
+from reports.drawing import colours, in_plots, series
 from reports.evidence import Evidence
 
 _SHOWN = 25
@@ -173,10 +174,14 @@ def _plots(evidence: Evidence, title: str, trained: Sequence[Trained]) -> Iterat
     parts = in_plots(lines) if lines else []
     for number, part in enumerate(parts, 1):
         count = f", {number} of {len(parts)}" if len(parts) > 1 else ""
-        svg = series(part, name=f"training {title}{count}", x_title="training step", y_title="training loss")
+        drawn = series(
+            part, name=f"training {title}{count}", x_title="training step", y_title="training loss"
+        )
         ends = [f"{line.label} {formatting.quantity(line.points[-1].y, 'loss')}" for line in part]
         description = f"Loss over the last steps, averaged over seeds: {'; '.join(ends)}."
-        yield Plot(title=f"{title}: training loss{count}", svg=svg, description=description)
+        yield Plot(
+            title=f"{title}: training loss{count}", svg=drawn.svg, chart=drawn.chart, description=description
+        )
 
 
 def _grid(subject: str, trained: Sequence[Trained]) -> Table:
@@ -215,18 +220,20 @@ def _why(one: Trained) -> str:
 def _at(one: Trained, rate: str) -> Cell:
     if rate in one.rates:
         mark = ("chosen",) if rate in one.chosen else ()
-        return Cell(text=formatting.quantity(one.rates[rate], "score"), notes=mark)
+        return Cell(text=formatting.quantity(one.rates[rate], "score"), notes=mark, number=one.rates[rate])
     if one.grid.get(rate):
         return Cell(word="diverged", notes=(one.grid[rate],))
     return Cell(word="not measured")
 
 
 def _share(found: Sequence[float]) -> Cell:
-    return Cell(text=f"{fmean(found):.0%}") if found else Cell(word="not measured")
+    return Cell(text=f"{fmean(found):.0%}", number=fmean(found)) if found else Cell(word="not measured")
 
 
 def _mean(found: Sequence[float], unit: str) -> Cell:
-    return Cell(text=formatting.quantity(fmean(found), unit)) if found else Cell(word="not measured")
+    if not found:
+        return Cell(word="not measured")
+    return Cell(text=formatting.quantity(fmean(found), unit), number=fmean(found))
 
 
 def _norms(trained: Sequence[Trained]) -> Iterator[Block]:

@@ -108,11 +108,12 @@ def _cell(evidence: Evidence, metric: str, rows: Any) -> tuple[Cell, dict[str, A
     mark = f"provisional: {formatting.plural(len(means), 'seed')}" if len(means) < SETTLED_SEEDS else ""
     if metric != DIFFERENCE:
         shown = f"{centre:.1e}" if unit == "1" else formatting.quantity(centre, unit)
-        return Cell(text=shown, notes=_beside(fine), mark=mark), figure
+        return Cell(text=shown, notes=_beside(fine), mark=mark, number=centre), figure
     verdict = _verdict(evidence, fine, means)
     figure |= {"word": verdict.word, "low": verdict.low, "high": verdict.high}
     text, interval = formatting.with_bounds(centre, verdict.low, verdict.high, unit, signed=True)
-    return Cell(word=verdict.word, text=text, notes=(f"({interval})",), mark=mark), figure
+    cell = Cell(word=verdict.word, text=text, notes=(f"({interval})",), mark=mark, number=centre)
+    return cell, figure
 
 
 def _verdict(evidence: Evidence, rows: Any, means: Sequence[float]) -> Verdict:

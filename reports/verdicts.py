@@ -191,12 +191,13 @@ def verdict_cell(comparison: Comparison, *, beside: bool = False) -> Cell:
     remarks = () if beside else comparison.remarks
     tier = (comparison.method,) if comparison.axis == "energy" else ()
     if verdict.ratio is None:
-        return Cell(word=verdict.word, notes=(verdict.reason, *places, *remarks))
+        return Cell(word=verdict.word, notes=(verdict.reason, *places, *remarks), source=comparison)
     return Cell(
         word=verdict.word,
         text=text,
         notes=(f"({interval})", *tier, *places, count, *remarks),
         mark="provisional" if comparison.provisional else "",
+        source=comparison,
     )
 
 

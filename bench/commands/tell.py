@@ -42,9 +42,17 @@ def report(
     mix: Annotated[
         bool, typer.Option("--mix-environments", help="Put runs of different machines on one page.")
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="RUN",
+            help="An earlier run of the same environment: what changed since then.",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the report of one or more runs."""
+    """Write the report of one or more runs, on their own or against an earlier one."""
     from bench.loading import load
     from bench.store import StoreError
 
@@ -52,7 +60,7 @@ def report(
     try:
         chosen = [chosen.value for chosen in formats or list(ReportFormat)]
         views = tuple(registry().views.values())
-        written = write(runs, out or runs[0] / "report", chosen, mix, views)
+        written = write(runs, out or runs[0] / "report", chosen, mix, views, against)
     except (StoreError, ValueError) as error:
         refuse(str(error))
     for path in written if not quiet else ():

@@ -10,8 +10,9 @@ from reports.audit.cases import EACH
 from reports.audit.dossier import Dossier, Weighed, shown
 from reports.audit.prices import Price, price
 from reports.audit.readings import Reading
+from reports.charts import Line, Point
 from reports.content import Block, Paragraph, Plot, Section
-from reports.drawing import Line, Point, colours, curves, in_plots, scatter
+from reports.drawing import colours, curves, in_plots, scatter
 from reports.pareto import front
 
 
@@ -46,7 +47,7 @@ def _front(asked: Asked, one: Weighed, scored: Sequence[Price], palette: Mapping
         else ()
     )
     tiers = formatting.listed(list(dict.fromkeys(price.reading.method for price in scored)))
-    svg = scatter(
+    drawn = scatter(
         lines,
         {},
         name=f"audit {case.environment_id} {case.title}",
@@ -66,7 +67,8 @@ def _front(asked: Asked, one: Weighed, scored: Sequence[Price], palette: Mapping
     )
     return Plot(
         title=f"{case.title}: {metric.metric} against energy",
-        svg=svg,
+        svg=drawn.svg,
+        chart=drawn.chart,
         description=f"{words} {'; '.join(told)}.",
     )
 
@@ -97,14 +99,16 @@ def _over_length(dossier: Dossier, palette: Mapping[str, int]) -> Iterator[Block
         several = in_plots(lines)
         for number, some in enumerate(several, 1):
             part = f" ({number} of {len(several)})" if len(several) > 1 else ""
+            drawn = curves(
+                some,
+                name=f"audit {environment} {series} {framework} {number}",
+                unit=unit,
+                y_title=f"{what}, {tiers}",
+            )
             yield Plot(
                 title=f"{series} on {framework}: {what}{part}",
-                svg=curves(
-                    some,
-                    name=f"audit {environment} {series} {framework} {number}",
-                    unit=unit,
-                    y_title=f"{what}, {tiers}",
-                ),
+                svg=drawn.svg,
+                chart=drawn.chart,
                 description=f"Made-up work, {tiers}. " + "; ".join(_told(line, unit) for line in some) + ".",
             )
 

@@ -9,9 +9,10 @@ from typing import Any
 from bench.tiers import READ
 from reports import formatting
 from reports.accuracy import baselines, main_metric
+from reports.charts import Line, Point
 from reports.content import Block, Plot
 from reports.directions import better
-from reports.drawing import Line, Point, colours, scatter
+from reports.drawing import colours, scatter
 from reports.energy.pairs import HEADLINE, NOTHING_NEW
 from reports.estimates import Figure
 from reports.evidence import Evidence
@@ -74,7 +75,7 @@ def _front(
     methods = formatting.listed(list(dict.fromkeys(cost.method for _, cost in pairs)))
     unit = "" if pairs[0][0].unit == "fraction" else f", {pairs[0][0].unit}"
     less = ", less is better" if direction == "lower" else ""
-    svg = scatter(
+    drawn = scatter(
         [_line(score, cost, colours(evidence.variants)) for score, cost in pairs],
         baselines(evidence.figures, task, metric),
         name=f"energy {task} {metric} {call}{place}",
@@ -99,7 +100,12 @@ def _front(
     }
     description = f"{_on_front(names_on, ranked)} {'; '.join(told)}."
     return Front(
-        plot=Plot(title=f"{task}: {metric}, energy {short}{place}", svg=svg, description=description),
+        plot=Plot(
+            title=f"{task}: {metric}, energy {short}{place}",
+            svg=drawn.svg,
+            chart=drawn.chart,
+            description=description,
+        ),
         data=data,
     )
 
@@ -115,7 +121,15 @@ def _line(score: Figure, cost: Figure, palette: Any) -> Line:
         label=score.implementation,
         framework=score.implementation.rpartition("@")[2],
         colour=palette.get(score.variant),
-        points=(Point(x=cost.estimate or 0.0, y=score.estimate or 0.0, low=score.low, high=score.high),),
+        points=(
+            Point(
+                x=cost.estimate or 0.0,
+                y=score.estimate or 0.0,
+                low=score.low,
+                high=score.high,
+                source=score,
+            ),
+        ),
         reference=score.role == "reference",
     )
 

@@ -14,7 +14,8 @@ from reports import drawing, formatting
 from reports.content import Block, Cell, Document, Items, Paragraph, Plot, Section, Table, columns
 from reports.history.plot import draw
 from reports.history.series import Run, Series, environment_changes, find_runs, read_series
-from reports.page import rendered, write_whole
+from reports.html import rendered
+from reports.page import write_whole
 
 PLOTS = 12
 """At most so many drawings, those with steps first: a page that nobody can load answers nothing."""

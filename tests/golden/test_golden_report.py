@@ -26,7 +26,8 @@ def make_run() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("format", "name"), [("json", "report.json"), ("markdown", "report.md"), ("csv", "figures.csv")]
+    ("format", "name"),
+    [("json", "report.json"), ("markdown", "report.md"), ("csv", "figures.csv"), ("latex", "tables.tex")],
 )
 def test_the_report_on_the_made_up_run_is_the_golden_one(
     format: str, name: str, make_run: Any, tmp_path: Path

@@ -96,6 +96,7 @@ def test_compare_measures_reports_and_shows_the_verdicts(
         "index.html",
         "report.md",
         "figures.csv",
+        "tables.tex",
         "report.json",
     }
 

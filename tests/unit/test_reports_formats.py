@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import importlib
 import itertools
 import json
@@ -18,9 +20,11 @@ from hypothesis import strategies as st
 
 from reports import formatting
 from reports.catalog import FORMATS, VIEWS
+from reports.charts import Line, Point
 from reports.content import Listing, Paragraph
-from reports.drawing import Line, Point, curves, in_plots, series
+from reports.drawing import curves, in_plots, series
 from reports.figures_csv import guarded
+from reports.html import inert
 from reports.labels import spread
 from reports.markdown import _listing, escaped
 from reports.page import write_reports
@@ -52,16 +56,45 @@ def hostile(make_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report"
 
 
+SCRIPTS = (
+    '<script type="application/json" id="data">',
+    '<script type="text/plain" id="bokeh">',
+    "<script>\n(() => {",
+)
+
+
 def test_the_html_holds_hostile_names_escaped_only(hostile: Path) -> None:
     page = (hostile / "index.html").read_text(encoding="utf-8")
-    assert "<script" not in page.lower()
-    assert "&lt;b&gt;word_swap" in page
-    assert "<b>" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;|`=cmd" in page
+    assert re.findall("</?script", page, re.IGNORECASE) == ["<script", "</script"] * 3
+    assert [page.count(script) for script in SCRIPTS] == [1, 1, 1]
+    markup, _, rest = page.partition(SCRIPTS[0])
+    data = rest.partition("</script>")[0]
+    assert not set("<>&") & set(data)
+    assert "&lt;b&gt;word_swap" in markup
+    assert "<b>" not in markup
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;|`=cmd" in markup
+
+
+def test_data_for_the_scripts_cannot_end_its_block() -> None:
+    name = "</script><!--<script>&\u2028"
+    written = str(inert({"names": [name]}))
+    assert not set("<>&") & set(written)
+    assert json.loads(written) == {"names": [name]}
+
+
+def test_the_policy_names_the_scripts_that_stand_on_the_page_and_no_others(hostile: Path) -> None:
+    page = (hostile / "index.html").read_text(encoding="utf-8")
+    (policy,) = re.findall('http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    named = set(re.findall("sha256-([^&]+)&#39;", policy))
+    bodies = re.findall(r"<script(?: type=\"text/plain\" id=\"bokeh\")?>(.*?)</script>", page, re.DOTALL)
+    found = {base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies}
+    assert named == found and len(found) == 2
+    assert policy.startswith("default-src &#39;none&#39;;") and "unsafe-eval" not in policy
 
 
 def test_the_page_refers_to_nothing_outside_itself(hostile: Path) -> None:
     page = (hostile / "index.html").read_text(encoding="utf-8")
+    page = page.partition(SCRIPTS[0])[0]
     references = re.findall(r"""(?:src|href)=["']([^"']*)|url\(([^)]*)\)""", page)
     assert all((first or second).startswith(("#", "data:")) for first, second in references)
 
@@ -135,7 +168,9 @@ def test_the_json_has_its_keys_and_every_verdict_its_own(folder: Path) -> None:
 
 
 def test_a_format_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no report format 'pdf'; known are html, markdown, csv, json"):
+    with pytest.raises(
+        ValueError, match="no report format 'pdf'; known are html, markdown, csv, json, latex"
+    ):
         write_reports([tmp_path], tmp_path, ["pdf"])
 
 
@@ -162,7 +197,7 @@ def test_drawing_leaves_no_state_behind() -> None:
         colour=1,
         points=(Point(x=7, y=2), Point(x=11, y=3)),
     )
-    drawing = curves([line], name="one", unit="s", y_title="time")
+    drawing = curves([line], name="one", unit="s", y_title="time").svg
     assert dict(matplotlib.rcParams) == before
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []
@@ -182,7 +217,7 @@ def test_many_lines_are_drawn_in_several_plots_with_the_reference_in_each(others
     assert len(parts) == plots
     assert all(part[0] is lines[0] and len(part) <= 10 for part in parts)
     assert [line for part in parts for line in part[1:]] == lines[1:]
-    assert series(parts[-1], name="one", x_title="budget", y_title="accuracy").startswith("<svg")
+    assert series(parts[-1], name="one", x_title="budget", y_title="accuracy").svg.startswith("<svg")
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=9))
