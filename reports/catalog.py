@@ -12,11 +12,11 @@ VIEWS: tuple[View, ...] = (
     View(name="verdicts", title="Verdicts", target="reports.verdicts:render"),
     View(name="crossover", title="Where a variant starts to pay", target="reports.crossover:render"),
     View(name="scaling", title="How cost grows with length", target="reports.scaling:render"),
-    View(name="tradeoff", title="Score against cost", target="reports.tradeoff:render"),
+    View(name="tradeoff", title="Score against cost", target="reports.learnt.tradeoff:render"),
     View(name="energy", title="Energy, and how it is known", target="reports.energy.view:render"),
-    View(name="accuracy", title="Scores on each task", target="reports.accuracy:render"),
-    View(name="robustness", title="Accuracy under attack", target="reports.robustness:render"),
-    View(name="training", title="How training went", target="reports.training:render"),
+    View(name="accuracy", title="Scores on each task", target="reports.learnt.accuracy:render"),
+    View(name="robustness", title="Accuracy under attack", target="reports.robustness.view:render"),
+    View(name="training", title="How training went", target="reports.learnt.training:render"),
     View(
         name="explanations",
         title="What decided, and whether to believe it",
@@ -25,7 +25,7 @@ VIEWS: tuple[View, ...] = (
     View(
         name="transfer",
         title="What knowledge from elsewhere is worth",
-        target="reports.transfer:render",
+        target="reports.learnt.transfer:render",
     ),
     View(name="figures", title="Every figure", target="reports.figures:render"),
     View(name="failures", title="What failed and why", target="reports.failures:render"),
@@ -35,11 +35,11 @@ VIEWS: tuple[View, ...] = (
 )
 
 FORMATS: dict[str, str] = {
-    "html": "reports.html:write",
-    "markdown": "reports.markdown:write",
-    "csv": "reports.figures_csv:write",
-    "json": "reports.json_report:write",
-    "latex": "reports.latex:write",
+    "html": "reports.writers.html:write",
+    "markdown": "reports.writers.markdown:write",
+    "csv": "reports.writers.figures_csv:write",
+    "json": "reports.writers.json_report:write",
+    "latex": "reports.writers.latex:write",
 }
 
 WRITER = "reports.page:write_reports"

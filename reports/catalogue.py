@@ -18,9 +18,9 @@ from bench.schema import Variant
 from reports import formatting
 from reports.catalogue_cells import Evidence, Row, rows_of
 from reports.frame import Results, read_results
-from reports.markdown import escaped
 from reports.page import write_whole
 from reports.peers import PeerRatio, in_words, peer_ratios, summary
+from reports.writers.markdown import escaped
 
 Column: TypeAlias = tuple[str, Callable[[Evidence, Row, bool], str]]
 COLUMNS: tuple[Column, ...] = (

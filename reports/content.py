@@ -2,7 +2,7 @@
 
 Every text in here is plain text. The writers escape it for their own format, so a view never can
 let a name that a user chose become markup. The one exception is `Plot.svg`, which only
-`reports.drawing` makes, from text that matplotlib has escaped.
+`reports.pictures.drawing` makes, from text that matplotlib has escaped.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from reports.charts import Chart
 from reports.comparison import Comparison
 from reports.evidence import Evidence
 from reports.figure import Figure
+from reports.pictures.charts import Chart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

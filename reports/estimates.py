@@ -28,7 +28,7 @@ __all__ = ["LEARNT", "Figure", "estimate", "is_score", "over_launches"]
 LEARNT = ("accuracy", "transfer")
 _PERCENTILES = (("latency_p50", 50, 1), ("latency_p95", 95, 20), ("latency_p99", 99, 100))
 _RATES = (("items_per_second", "items", "items/s"), ("tokens_per_second", "tokens", "tokens/s"))
-# Curves, profiles and values a rate or a part: no mean of them says anything (see `reports.training`).
+# Curves, profiles and values a rate or a part: no mean of them says anything (see `reports.learnt.training`).
 _SERIES = frozenset(
     {
         "loss_curve",

@@ -18,7 +18,7 @@ from reports.comparisons import SETTLED_SEEDS, seed_means
 from reports.content import Block, Cell, Column, Group, Paragraph, Plot, Section, Table
 from reports.evidence import Evidence
 from reports.failures import summary
-from reports.shading import Panel, patches, words
+from reports.pictures.shading import Panel, patches, words
 
 SUITE, TITLE = "interpretability", "What decided, and whether to believe it"
 CARRIER = "aopc_comprehensiveness"

@@ -19,7 +19,7 @@ from reports.energy.pairs import unranked
 from reports.evidence import Evidence
 from reports.failures import failures
 from reports.headline import Heading, headline
-from reports.outdone import in_short, outdone
+from reports.learnt.outdone import in_short, outdone
 
 _WORDS = ("better", "worse", "same", "undecided")
 

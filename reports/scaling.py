@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 from bench.statistics import fit_exponent
 from reports import formatting
-from reports.charts import Line, Point
 from reports.content import Block, Cell, Paragraph, Plot, Section, Table, columns
-from reports.drawing import colours, curves
 from reports.estimates import Figure
 from reports.evidence import Evidence
+from reports.pictures.charts import Line, Point
+from reports.pictures.drawing import colours, curves
 
 Cost: TypeAlias = tuple[str, str, str]
 _COSTS: dict[str, Cost] = {

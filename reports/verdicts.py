@@ -16,7 +16,7 @@ from reports.directions import better
 from reports.energy.pairs import HEADLINE, NOTHING_NEW, unranked
 from reports.evidence import Evidence
 from reports.headline import PHASES, Heading, headings, headline
-from reports.outdone import in_short, outdone
+from reports.learnt.outdone import in_short, outdone
 
 _BETTER = {"time": "faster", "memory": "leaner", "energy": "less energy", "score": "better scores"}
 _WORSE = {"time": "slower", "memory": "more memory", "energy": "more energy", "score": "worse scores"}

@@ -27,7 +27,7 @@ from bench.run import StoppedError
 from bench.schema import Request
 from bench.tables import print_json
 
-WRITER = "reports.gate:write"
+WRITER = "reports.gate.writing:write"
 SHOWN_CELLS = 20
 
 
@@ -121,7 +121,7 @@ def _title(source: Source) -> str:
 
 def _show(result: GateResult, written: list[Path]) -> None:
     typer.echo(result.headline + (f": {result.failure}" if result.failure else "."))
-    told: Any = load("reports.gate:lines")
+    told: Any = load("reports.gate.writing:lines")
     for line in told(result, SHOWN_CELLS):
         typer.echo(line)
     typer.echo(f"Report: {written[0]}  (exit code {result.exit_code})")

@@ -18,7 +18,7 @@ from reports.audit.asked import Asked
 from reports.audit.carbon import operational_grams
 from reports.audit.dossier import Dossier
 from reports.audit.readings import Reading
-from reports.figures_csv import guarded
+from reports.writers.figures_csv import guarded
 
 WHAT = "a row a call in the columns of codecarbon 3.3.2: energy in kWh with PUE, emissions in kilograms"
 COLUMNS = (

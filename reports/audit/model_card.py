@@ -18,7 +18,7 @@ from reports.audit.cases import Case
 from reports.audit.dossier import Dossier
 from reports.audit.emissions_csv import environment_of
 from reports.audit.readings import Reading
-from reports.markdown import escaped
+from reports.writers.markdown import escaped
 
 PATTERN = "model_card_[0-9]*.md"
 

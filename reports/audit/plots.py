@@ -10,10 +10,10 @@ from reports.audit.cases import EACH
 from reports.audit.dossier import Dossier, Weighed, shown
 from reports.audit.prices import Price, price
 from reports.audit.readings import Reading
-from reports.charts import Line, Point
 from reports.content import Block, Paragraph, Plot, Section
-from reports.drawing import colours, curves, in_plots, scatter
 from reports.pareto import front
+from reports.pictures.charts import Line, Point
+from reports.pictures.drawing import colours, curves, in_plots, scatter
 
 
 def plots(dossier: Dossier) -> Section:

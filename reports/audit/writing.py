@@ -27,9 +27,9 @@ from reports.audit.dossier import Dossier, dossier
 from reports.audit.ranking import ADDS_NOTHING
 from reports.content import Document
 from reports.frame import read_results
-from reports.html import rendered
-from reports.markdown import told
 from reports.page import write_whole
+from reports.writers.html import rendered
+from reports.writers.markdown import told
 
 PAGE, MARKDOWN, EMISSIONS = "audit.html", "audit.md", "emissions.csv"
 

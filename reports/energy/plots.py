@@ -8,15 +8,15 @@ from typing import Any
 
 from bench.tiers import READ
 from reports import formatting
-from reports.accuracy import baselines, main_metric
-from reports.charts import Line, Point
 from reports.content import Block, Plot
 from reports.directions import better
-from reports.drawing import colours, scatter
 from reports.energy.pairs import HEADLINE, NOTHING_NEW
 from reports.estimates import Figure
 from reports.evidence import Evidence
+from reports.learnt.accuracy import baselines, main_metric
 from reports.pareto import front
+from reports.pictures.charts import Line, Point
+from reports.pictures.drawing import colours, scatter
 from reports.scaling import length_plot, over_lengths
 
 # What an answer costs is told by the item, as batches may differ; a training by the whole.

@@ -10,12 +10,13 @@ from typing import Any
 
 from bench import wire
 from bench.changes import Change
-from reports import drawing, formatting
+from reports import formatting
 from reports.content import Block, Cell, Document, Items, Paragraph, Plot, Section, Table, columns
 from reports.history.plot import draw
 from reports.history.series import Run, Series, environment_changes, find_runs, read_series
-from reports.html import rendered
 from reports.page import write_whole
+from reports.pictures import drawing
+from reports.writers.html import rendered
 
 PLOTS = 12
 """At most so many drawings, those with steps first: a page that nobody can load answers nothing."""

@@ -16,9 +16,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from reports import drawing, formatting, labels
-from reports.drawing import MUTED, STYLE, as_markup
+from reports import formatting
 from reports.history.series import Series
+from reports.pictures import drawing, labels
+from reports.pictures.drawing import MUTED, STYLE, as_markup
 
 _INCHES = (4.4, 3.0)
 _ROOM = (0.12, 0.14, 0.6, 0.72)

@@ -13,10 +13,10 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from reports import html
 from reports.content import Block, Group, Section, Table, columns, words
 from reports.figures import figure_cell
 from reports.page import Report, build, write_reports
+from reports.writers import html
 
 sys.path.append(str(Path(__file__).parents[1] / "golden"))
 import make_run

@@ -22,7 +22,7 @@ from reports.audit.ranking import ADDS_NOTHING, in_words
 from reports.audit.writing import build, write_audit, written
 from reports.content import Block, Document, Group, Items, Listing, Paragraph, Plot, Section, Table
 from reports.frame import read_results
-from reports.markdown import escaped, told
+from reports.writers.markdown import escaped, told
 
 WHEN = "2026-01-03T00:00:00+00:00"
 HOSTILE = "<script>alert(1)</script>\"'|`../../etc@torch"

@@ -10,8 +10,8 @@ import pytest
 from test_gate_cells import cell, result
 
 from bench.gate.cells import Cell
-from reports import gate
-from reports.gate_formats import comment, junit
+from reports.gate import writing as gate
+from reports.gate.formats import comment, junit
 
 HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m"
 

@@ -12,14 +12,14 @@ import pytest
 from bench import wire
 from bench.schema import Measurement
 from bench.store import Record
-from reports.attacked import attacked_tasks, strongest
 from reports.content import Block, Cell, Group, Plot, Section, Table
 from reports.evidence import gather
 from reports.failures import failures
 from reports.figures import render as render_figures
 from reports.frame import Results, read_results
-from reports.robust_verdicts import AttackVerdict, judge_attacks
-from reports.robustness import render
+from reports.robustness.attacked import attacked_tasks, strongest
+from reports.robustness.verdicts import AttackVerdict, judge_attacks
+from reports.robustness.view import render
 
 SOFTMAX, LINEAR = "softmax@torch", "linear@torch"
 

@@ -13,7 +13,7 @@ from reports.content import Cell, Group, Paragraph, Plot, Table
 from reports.evidence import Evidence
 from reports.explanations import render
 from reports.frame import COLUMNS, Results
-from reports.shading import AGAINST, FOR, Panel, patches, words
+from reports.pictures.shading import AGAINST, FOR, Panel, patches, words
 
 HOSTILE = ("</text><script>alert(1)</script>", "$x$", "film", "&amp;", "charm\x00", "w" * 90)
 SENTENCE = {

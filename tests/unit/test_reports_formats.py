@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 
 from reports import formatting
 from reports.catalog import FORMATS, VIEWS
-from reports.charts import Line, Point
 from reports.content import Listing, Paragraph
-from reports.drawing import curves, in_plots, series
-from reports.figures_csv import guarded
-from reports.html import inert
-from reports.labels import spread
-from reports.markdown import _listing, escaped
 from reports.page import write_reports
+from reports.pictures.charts import Line, Point
+from reports.pictures.drawing import curves, in_plots, series
+from reports.pictures.labels import spread
+from reports.writers.figures_csv import guarded
+from reports.writers.html import inert
+from reports.writers.markdown import _listing, escaped
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.latex import MOST_COLUMNS, escaped
 from reports.page import write_reports
+from reports.writers.latex import MOST_COLUMNS, escaped
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -12,7 +12,7 @@ import pytest
 
 from reports.evidence import Evidence, gather
 from reports.frame import read_results
-from reports.raw import RawValues, address
+from reports.writers.raw import RawValues, address
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

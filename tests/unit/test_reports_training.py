@@ -14,7 +14,6 @@ from bench.registry import registry
 from bench.schema import Measurement
 from bench.session import SCORE_MARGINS
 from bench.store import Record
-from reports import accuracy, training
 from reports.comparisons import compare
 from reports.content import Block, Cell, Group, Paragraph, Plot, Section, Table
 from reports.directions import better, is_control
@@ -22,7 +21,8 @@ from reports.estimates import LEARNT, estimate, is_score
 from reports.evidence import Evidence, gather
 from reports.examples import paired
 from reports.frame import read_results
-from reports.outdone import in_short, outdone, sentences
+from reports.learnt import accuracy, training
+from reports.learnt.outdone import in_short, outdone, sentences
 from reports.verdicts import render as render_verdicts
 from suites.accuracy import GRID_UNITS, TRAINING_UNITS
 from suites.tasks.scores import LOWER_IS_BETTER

@@ -10,7 +10,7 @@ import pytest
 from reports.content import Cell, Group, Items, Paragraph, Table
 from reports.evidence import Evidence
 from reports.frame import COLUMNS, Results
-from reports.transfer import render
+from reports.learnt.transfer import render
 
 
 def row(metric: str, part: str, values: tuple[float, ...] = (), **more: Any) -> dict[str, Any]:

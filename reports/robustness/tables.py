@@ -11,11 +11,11 @@ import numpy as np
 from bench.paired import bootstrap
 from bench.statistics import interval
 from reports import formatting
-from reports.attacked import SUITE, Attacked, AttackedTask
 from reports.content import Block, Cell, Column, Group, Table, columns
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.figures import figure_cell
+from reports.robustness.attacked import SUITE, Attacked, AttackedTask
 
 _TOLD = {
     "calibration_error": "calibration error",

@@ -1,7 +1,7 @@
 """What a drawing shows, as data: lines of points with their intervals, and how the axes are to be read.
 
-`reports.drawing` makes the picture of it that needs no script and is printed, `reports.interactive` the one
-whose points tell their values.
+`reports.pictures.drawing` makes the picture of it that needs no script and is printed,
+`reports.pictures.interactive` the one whose points tell their values.
 """
 
 from __future__ import annotations

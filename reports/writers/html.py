@@ -1,9 +1,9 @@
 """`index.html`: one file that loads nothing, and that is whole without its scripts.
 
-Whatever a user named is put in as text by jinja2's escaping; only the drawings of `reports.drawing` and our
-own scripts go in as markup. The page's policy lets the two scripts run that it names by their digest, and
-nothing else; data for them stands in blocks that no browser runs. Bokeh's script is started when the first
-figure comes into view.
+Whatever a user named is put in as text by jinja2's escaping; only the drawings of `reports.pictures.drawing`
+and our own scripts go in as markup. The page's policy lets the two scripts run that it names by their digest,
+and nothing else; data for them stands in blocks that no browser runs. Bokeh's script is started when the
+first figure comes into view.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from reports import interactive
 from reports.comparison import Comparison
 from reports.content import Answer, Block, Cell, Plot, Section, Told
 from reports.frame import Results
 from reports.page import Report, write_whole
-from reports.raw import RawValues, address
+from reports.pictures import interactive
+from reports.writers.raw import RawValues, address
 
 SCRIPTS = ("tables.js", "cells.js", "figures.js", "page.js")
 _WORDS = {

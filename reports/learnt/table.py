@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from reports import formatting
-from reports.accuracy_pairs import Pairs
 from reports.comparison import Comparison
 from reports.content import Cell, Column, Table
 from reports.directions import is_control
 from reports.estimates import Figure, is_score
 from reports.evidence import Evidence
 from reports.figures import figure_cell
+from reports.learnt.pairs import Pairs
 from reports.verdicts import verdict_cell
 
 _ROLES = {"reference": 0, "candidate": 1, "baseline": 2}

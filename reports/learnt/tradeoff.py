@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reports import formatting
-from reports.accuracy import baselines
-from reports.charts import Line, Point
 from reports.content import Block, Paragraph, Plot, Section
 from reports.directions import better
-from reports.drawing import colours, scatter
 from reports.estimates import Figure, is_score
 from reports.evidence import Evidence
+from reports.learnt.accuracy import baselines
+from reports.pictures.charts import Line, Point
+from reports.pictures.drawing import colours, scatter
 
 _COST = "training_seconds"
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from reports.comparison import Comparison
 from reports.figure import Figure
 from reports.frame import Results
-from reports.json_numbers import rounded
+from reports.writers.json_numbers import rounded
 
 BUDGET_BYTES = 2_000_000
 _NAMES = ("environment_id", "suite", "metric", "subject", "implementation", "role")

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 from bench.gate.cells import Cell
 from bench.gate.result import GateResult
 from bench.gate.sides import SIDES
-from reports import gate_words as told
-from reports.markdown import escaped
+from reports.gate import words as told
+from reports.writers.markdown import escaped
 
 # A comment on GitHub holds 65,536 characters.
 MOST_ROWS = 100

@@ -27,9 +27,10 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from reports import formatting, labels
-from reports.charts import Chart, Drawing, Line, Point
-from reports.labels import Box
+from reports import formatting
+from reports.pictures import labels
+from reports.pictures.charts import Chart, Drawing, Line, Point
+from reports.pictures.labels import Box
 
 SERIES_COLOURS = 10
 INK, MUTED, GRID = "#0a0b01", "#0a0b02", "#0a0b03"

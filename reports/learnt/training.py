@@ -13,11 +13,11 @@ import numpy as np
 
 from bench.registry import registry
 from reports import formatting
-from reports.charts import Line, Point
 from reports.content import Block, Cell, Column, Group, Paragraph, Plot, Section, Table, columns
 from reports.directions import is_control
-from reports.drawing import colours, in_plots, series
 from reports.evidence import Evidence
+from reports.pictures.charts import Line, Point
+from reports.pictures.drawing import colours, in_plots, series
 
 _SHOWN = 25
 """Points of a curve: a batch's loss scatters, so neighbours are averaged."""

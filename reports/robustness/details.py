@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from reports import formatting
-from reports.attacked import Attacked, AttackedTask, strongest
 from reports.content import Cell, Table, columns
 from reports.estimates import Figure
-from reports.robust_verdicts import AttackVerdict
+from reports.robustness.attacked import Attacked, AttackedTask, strongest
+from reports.robustness.verdicts import AttackVerdict
 
 _CAPTION = "The strongest conclusive attack on each; queries and size are medians over its successes."
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reports import formatting
-from reports.accuracy_pairs import pairs_on
-from reports.accuracy_table import TaskTable, scores_of
 from reports.content import Block, Group, Items, Paragraph, Section
 from reports.estimates import Figure
 from reports.evidence import Evidence
-from reports.outdone import outdone, sentences
+from reports.learnt.outdone import outdone, sentences
+from reports.learnt.pairs import pairs_on
+from reports.learnt.table import TaskTable, scores_of
 
 # What a row says of its own training stands in the view `training`, what it says of its size in its cell.
 _UNSAID = {

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reports.json_numbers import rounded
 from reports.page import Report, write_whole
 from reports.reproduce import command
+from reports.writers.json_numbers import rounded
 
 
 def write(report: Report, folder: Path) -> Path:

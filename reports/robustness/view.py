@@ -12,16 +12,16 @@ from functools import cached_property
 from typing import Any
 
 from reports import formatting
-from reports.attacked import SUITE, AttackedTask, attacked_tasks, strongest
-from reports.charts import Line, Point
 from reports.content import Block, Cell, Column, Group, Items, Paragraph, Plot, Section, Table
-from reports.drawing import colours, in_plots, series
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.examples import mean
-from reports.robust_details import FamilyTable
-from reports.robust_tables import calibration, corruptions, plain_cell, transfer, without_number
-from reports.robust_verdicts import AttackVerdict, judge_attacks, places_of
+from reports.pictures.charts import Line, Point
+from reports.pictures.drawing import colours, in_plots, series
+from reports.robustness.attacked import SUITE, AttackedTask, attacked_tasks, strongest
+from reports.robustness.details import FamilyTable
+from reports.robustness.tables import calibration, corruptions, plain_cell, transfer, without_number
+from reports.robustness.verdicts import AttackVerdict, judge_attacks, places_of
 
 _ONE_SEED = (
     "Provisional: one training of each was attacked. Intervals and verdicts are over its test examples, and "

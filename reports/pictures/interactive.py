@@ -1,7 +1,7 @@
 """Charts whose points tell their values, for the page: Bokeh's models as data, and Bokeh's own script.
 
-Colours are the placeholders of `reports.drawing`: the page puts in those of its light or dark scheme.
-Nothing here needs a script to be compiled from text, which the page's policy forbids.
+Colours are the placeholders of `reports.pictures.drawing`: the page puts in those of its light or dark
+scheme. Nothing here needs a script to be compiled from text, which the page's policy forbids.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from bokeh.plotting import figure
 from bokeh.util.paths import bokehjs_path
 
 from reports import formatting
-from reports.charts import Chart, Point
-from reports.drawing import GRID, MUTED, apart, hue
-from reports.json_numbers import rounded
-from reports.raw import address
+from reports.pictures.charts import Chart, Point
+from reports.pictures.drawing import GRID, MUTED, apart, hue
+from reports.writers.json_numbers import rounded
+from reports.writers.raw import address
 
 _HEIGHT = 320
 _STROKE: Any = {"line_color": "colour", "line_alpha": "alpha"}

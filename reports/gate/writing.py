@@ -12,12 +12,12 @@ from pathlib import Path
 from bench import wire
 from bench.gate.cells import Cell as Judged
 from bench.gate.result import GateResult
-from reports import html
 from reports.content import Block, Cell, Document, Items, Listing, Paragraph, Section, Table, columns
 from reports.formatting import moment, plural
-from reports.gate_formats import comment, junit
-from reports.gate_words import FIRST, ORDER, change, counted, evidence, interval, percent, sentence, value
+from reports.gate.formats import comment, junit
+from reports.gate.words import FIRST, ORDER, change, counted, evidence, interval, percent, sentence, value
 from reports.page import write_whole
+from reports.writers import html
 
 _HEADINGS = columns(
     "What", "On", "Verdict", "Change #", "Interval #", "Before #", "After #", "Control #", "Evidence"

@@ -16,9 +16,9 @@ from typing import TypeAlias
 from bench.paired import judge_pairs
 from bench.schema import Verdict
 from bench.statistics import benjamini_hochberg, judge_differences, p_value
-from reports.attacked import Attacked, AttackedTask, conclusive, strongest
 from reports.examples import Paired, paired
 from reports.frame import Results
+from reports.robustness.attacked import Attacked, AttackedTask, conclusive, strongest
 
 MARGIN = 0.02
 """Accuracy under attack that counts as none, where the run's manifest names no other margin."""

@@ -1,0 +1,1 @@
+"""What a gate writes: page, comment, JUnit, JSON."""

@@ -1,0 +1,1 @@
+"""Views of what models learnt: scores, how training went, what it cost, what pretraining is worth."""

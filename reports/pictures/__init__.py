@@ -1,0 +1,1 @@
+"""What is drawn: charts as data, their pictures, and charts whose points tell their values."""

@@ -1,0 +1,1 @@
+"""What writes a report: one module a format, and what they share."""
