@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from .engine import TIMEOUT, ask, chosen, reasoned, rows, skipped, values
+from .engine import TIMEOUT, ask, chosen, reasoned, rows, values
 
 TASK = "digits"
+# At sizes that leave something of a model that was trained for twenty steps, and no other attacks ever: the
+# mean of those that happened to pass their gates would move with which they are.
+ATTACKS = ("square/0.01", "pgd_linf/0.01", "pgd_l2/0.1")
 
 
 class Scores:
@@ -36,10 +39,10 @@ class Scores:
 
     @reasoned
     def track_robust_accuracy_lost(self, folder: str, implementation: str) -> float:
-        """One less accuracy under attack, the mean over those attacks that could be believed."""
-        found = rows(folder, implementation, "robustness", "robust_accuracy")
-        attacked = [row for row in found if not row["subject"].startswith(f"{TASK}/random")]
-        believed = [row for row in attacked if row["status"] == "ok"]
-        if not believed:
-            skipped(attacked[0]["reason"] if attacked else "no attack was made")
-        return 1.0 - fmean(fmean(taken) for taken in values(believed))
+        """One less accuracy under attack, the mean over `ATTACKS`; n/a where a gate doubts one of them."""
+        shares = []
+        for attack in ATTACKS:
+            subject = f"{TASK}/{attack}"
+            (taken,) = values(rows(folder, implementation, "robustness", "robust_accuracy", subject))
+            shares.append(fmean(taken))
+        return 1.0 - fmean(shares)
