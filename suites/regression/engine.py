@@ -67,9 +67,7 @@ def ask(folder: str, suites: Sequence[str], options: Sequence[str], implementati
         place.mkdir(parents=True)
         asked = [variant for variant in variants if f"{variant}@{framework}" in known]
         if not (asked and named):
-            _write(
-                place, NOT_MEASURED, f"it has no {', '.join(variants)} on {framework} or no suite of these"
-            )
+            _write(place, NOT_MEASURED, f"none of {', '.join((*suites, *variants))} on {framework}")
             continue
         run = ("--out", str(place / "run"), "--quiet")
         done = attnbench("run", *asked, "--on", framework, *named, *options, *run)
