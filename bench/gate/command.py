@@ -6,6 +6,7 @@ import secrets
 import shlex
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from bench.exits import INTERRUPTED, complain, refuse
+from bench.exits import INTERRUPTED, NOT_MEASURED, complain, refuse
 from bench.gate.gating import LAUNCHES, GateRequest, gate
 from bench.gate.kept import GATE
 from bench.gate.result import GateResult
@@ -57,10 +58,17 @@ def attend(
         )
         folder = report or GATE / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         result = _measured(asked, quiet=quiet or as_json)
+        write: Any = load(WRITER)
+        written = write(result, folder)
     except (UnknownCommitError, UnknownNameError) as error:
         refuse(str(error))
-    write: Any = load(WRITER)
-    written = write(result, folder)
+    except typer.Exit:
+        raise
+    except Exception:  # noqa: BLE001  whatever it was, it is told and the command ends
+        # Python leaves a crash with 1, which would say that something is worse.
+        traceback.print_exc()
+        complain("The gate itself failed: nothing was judged.")
+        raise typer.Exit(NOT_MEASURED) from None
     if as_json:
         print_json(
             {"exit_code": result.exit_code, "headline": result.headline, "files": list(map(str, written))}

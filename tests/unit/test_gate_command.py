@@ -53,6 +53,17 @@ def test_a_side_that_does_not_load_exits_with_3_and_leaves_a_report(tmp_path: Pa
     assert "as asked" in told["failure"]
 
 
+def test_a_gate_that_fails_itself_is_never_taken_for_worse(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    repository.commit("the beginning")
+    (repository.folder / "taken").write_text("a file where the report's folder should be")
+    arguments = ("softmax", "--on", "torch", "--suite", "throughput", "--profile", "smoke")
+    done = gate(repository.folder, "--baseline", "main", *arguments, "--report", "taken")
+    assert done.returncode == 3, done.stderr
+    assert "FileExistsError" in done.stderr
+    assert "The gate itself failed: nothing was judged." in done.stderr
+
+
 @pytest.mark.slow
 def test_nothing_changed_is_known_without_measuring_and_exits_with_0(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
