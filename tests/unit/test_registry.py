@@ -15,7 +15,7 @@ def test_what_is_built_in_comes_through_entry_points() -> None:
     found = registry()
     assert list(found.variants)[:2] == ["softmax", "sdpa"]
     assert {"certificate", "throughput", "memory", "accuracy"} <= set(found.suites)
-    assert {"html", "markdown", "csv", "json"} == set(found.formats)
+    assert {"html", "markdown", "csv", "json", "latex"} == set(found.formats)
     assert {"sentiment", "digits", "photographs", "documents", "topics", "text"} <= set(found.tasks)
 
 
