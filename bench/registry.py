@@ -140,8 +140,8 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
 
 
 def _add_tasks(suites: dict[str, Suite], plugin: str, tasks: Any, refused: dict[str, str]) -> None:
-    """Put a plug-in's `tasks`, ``{suite: {profile: rows}}``, into the suites that they are for; what cannot be
-    is refused under the plug-in's name."""
+    """Put a plug-in's `tasks`, ``{suite: {profile: rows}}``, into the suites that they are for; what cannot
+    be is refused under the plug-in's name."""
     taken = {row.name for suite in suites.values() for rows in suite.tasks.values() for row in rows}
     for name, profiles in tasks.items():
         if not suites.get(name) or not suites[name].tasks:

@@ -36,8 +36,7 @@ def test_they_are_measured_in_the_profiles_they_name_and_no_other(bringing) -> N
     assert found.profiles_of("counting") == ["smoke"]
     chosen = {
         profile: [
-            task.name
-            for task in Selection(Request(profile=profile), found).tasks(found.suites["accuracy"])
+            task.name for task in Selection(Request(profile=profile), found).tasks(found.suites["accuracy"])
         ]
         for profile in ("smoke", "quick")
     }
