@@ -30,7 +30,17 @@ _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 _FILE = re.compile(r"# ([\w./-]+\.\w+)$")
 REASON_LENGTH = 20
 # What a tested command may say that the shown one does not: less work, and where the answer goes.
-MAY_ADD = {"--profile", "--lengths", "--set", "--out", "--jobs", "--launches", "--report", "--phase"}
+MAY_ADD = {
+    "--profile",
+    "--lengths",
+    "--set",
+    "--out",
+    "--jobs",
+    "--launches",
+    "--report",
+    "--phase",
+    "--model",
+}
 
 
 class PageError(AssertionError):
@@ -221,12 +231,13 @@ def _pass(_: Block) -> None:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The words of each command in a script that starts with `attnbench`, pipes and what follows cut off."""
-    for line in text.replace("\\\n", " ").splitlines():
+    """The words of each `attnbench` command in a script or piece of code, pipes and what follows cut off."""
+    for line in text.replace("\\\n", " ").replace("\\|", "|").splitlines():
         for part in re.split(r"\|\|?|&&|;", line):
-            words = shlex.split(part, comments=True)
-            if words and words[0] == "attnbench":
-                yield words
+            if part.strip().startswith("attnbench"):
+                words = shlex.split(part, comments=True)
+                if words[0] == "attnbench":
+                    yield words
 
 
 def options_of(words: list[str]) -> dict[str, str]:
