@@ -9,7 +9,8 @@ from typing import get_args
 import doc_pages
 import pytest
 import typer
-from doc_pages import DOCS, ROOT, Block, PageError, Reader, blocks, pages
+from doc_pages import DOCS, ROOT, Block, PageError, blocks, pages
+from doc_reader import Reader
 
 from bench.cli import app
 from bench.profiles import PROFILES
