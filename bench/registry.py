@@ -3,15 +3,16 @@
 Three groups, for what is built in and for what users bring alike: `attnbench.variants`,
 `attnbench.suites` and `attnbench.views`. An entry point names a module that holds tuples called
 `VARIANTS`, `ARCHITECTURES`, `SUITES`, `VIEWS` and a dict `FORMATS`, as far as it has them, or a single
-row; the report's module also names its `WRITER`, its `AUDITOR` and its `HISTORY`. A plug-in that cannot
-be read is reported as such and costs nothing but itself.
+row; the report's module also names its `WRITER`, its `AUDITOR` and its `HISTORY`. `TASKS` holds tasks for
+suites that are there already: by the suite's name, then by profile. A plug-in that cannot be read is
+reported as such and costs nothing but itself.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -99,6 +100,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
     formats: dict[str, str] = {}
     writer = auditor = history = ""
     refused: dict[str, str] = {}
+    brought: list[tuple[str, Any]] = []
     for point in points:
         try:
             found = point.load()
@@ -107,6 +109,7 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
                 f"entry point {point.value} cannot be loaded: {type(error).__name__}: {error}"
             )
             continue
+        brought.append((point.name, getattr(found, "TASKS", {})))
         formats.update(getattr(found, "FORMATS", {}))
         writer = writer or getattr(found, "WRITER", "")
         auditor = auditor or getattr(found, "AUDITOR", "")
@@ -121,6 +124,8 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
                 refused[f"{point.name}:{row.name}"] = f"duplicate name: {row.name!r} is already registered"
             else:
                 table[row.name] = row
+    for name, tasks in brought:
+        _add_tasks(tables[Suite], name, tasks, refused)
     return Registry(
         variants=tables[Variant],
         architectures=tables[Architecture],
@@ -132,6 +137,27 @@ def collect(points: Iterable[metadata.EntryPoint]) -> Registry:
         history=history,
         refused=refused,
     )
+
+
+def _add_tasks(suites: dict[str, Suite], plugin: str, tasks: Any, refused: dict[str, str]) -> None:
+    """Put a plug-in's `tasks`, ``{suite: {profile: rows}}``, into the suites that they are for; what cannot
+    be is refused under the plug-in's name."""
+    taken = {row.name for suite in suites.values() for rows in suite.tasks.values() for row in rows}
+    for name, profiles in tasks.items():
+        if not suites.get(name) or not suites[name].tasks:
+            having = ", ".join(suite.name for suite in suites.values() if suite.tasks)
+            refused[plugin] = f"TASKS names the suite {name!r}; suites with tasks are {having}"
+            continue
+        merged = {profile: tuple(rows) for profile, rows in suites[name].tasks.items()}
+        for profile, rows in profiles.items():
+            for row in rows:
+                if not isinstance(row, Task):
+                    refused[plugin] = f"TASKS holds {type(row).__name__}, expected rows of bench.schema"
+                elif row.name in taken:
+                    refused[f"{plugin}:{row.name}"] = f"duplicate name: {row.name!r} is already registered"
+                else:
+                    merged[profile] = (*merged.get(profile, ()), row)
+        suites[name] = replace(suites[name], tasks=merged)
 
 
 @functools.cache
