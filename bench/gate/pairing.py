@@ -214,9 +214,14 @@ def narrowed(job: Job, arms: Mapping[str, set[str]]) -> Job:
 
 
 def launched(job: Job, launch: int, seed: int) -> Job:
-    """The same work as launch (or repeat, or seed) number `launch`, on data drawn from ``seed + launch``."""
+    """The same work as launch (or repeat, or seed) number `launch`, on data drawn from ``seed + launch``.
+
+    It is a stage of its own, of its suite: later seeds need the rate that the first one chose, and attacks
+    the weights of a training, so neither may run beside what it waits for.
+    """
     return replace(
         job,
+        stage=f"{job.suite}, {launch}",
         id=f"{job.id.rpartition('/')[0]}/{launch}",
         launch=launch,
         steps=tuple(replace(step, seed=seed + launch) for step in job.steps),
