@@ -97,6 +97,7 @@ def test_asv_finds_every_benchmark(followed: Followed) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_asv_follows_two_commits_to_its_pages(followed: Followed) -> None:
     older, newer = followed.git("rev-parse", "HEAD~1"), followed.git("rev-parse", "HEAD")
     followed.run(older, "--bench", "start|Speed|Energy")
