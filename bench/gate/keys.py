@@ -220,7 +220,10 @@ class Keys:
             beside += [arm.twin, arm.claims.definition, step.torch_architecture, reference]
         engine = [WORKER, job.target, job.opener, *(TIMED_BY if job.suite == "throughput" else ())]
         if step.task:
-            engine += [step.task.target, step.task.evaluator]
+            tasks = [step.task.target, step.task.evaluator]
+            engine += tasks
+            # A user's package brings tasks of its own, which live on the side.
+            beside += [target for target in tasks if target and not self._engine.closure([target])]
         return digest(
             self._code.key(beside).encode(),
             self._engine.key(engine).encode(),

@@ -1,10 +1,15 @@
 """Content keys: what an implementation stands on changes its key, and nothing else does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engine import TASK, make_job
 
-from bench.gate.keys import Sources, meaning
+from bench.environment import capture
+from bench.gate.asking import Told
+from bench.gate.keys import Keys, Sources, meaning
+from bench.gate.sides import Side
 
 FILES = {
     "package/__init__.py": "",
@@ -105,3 +110,34 @@ def test_the_first_folder_that_has_a_package_has_it_whole(tmp_path: Path) -> Non
 def test_what_cannot_be_parsed_counts_as_it_stands() -> None:
     assert meaning(b"def (") == b"def ("
     assert meaning(b"x = 1  # one") == meaning(b"x=1")
+
+
+def key_of_a_task(folder: Path, target: str) -> str:
+    """Of work on a task that stands at `target`, in an engine and code under the folder."""
+    environment = capture(threads=1, backend="tensorflow")
+    told = Told(variants=(), architectures=(), environment=environment, engine="", ours="")
+    side = Side(
+        name="baseline",
+        title="",
+        python="",
+        engine=str(folder / "engine"),
+        folders=(str(folder / "code"),),
+        tree="",
+        told=told,
+    )
+    job = make_job("job", {"one": ["steady"]})
+    step = replace(job.steps[0], task=replace(TASK, target=target))
+    return Keys(side).of(job, step, step.arms[0])
+
+
+def test_a_packages_own_task_counts_and_a_built_in_one_is_the_engines(tmp_path: Path) -> None:
+    for name in ("engine/suites", "code/suites", "code/mine"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").write_text("")
+        (tmp_path / name / "task.py").write_text("def load(task): ...\n")
+    before = {target: key_of_a_task(tmp_path, target) for target in ("mine.task:load", "suites.task:load")}
+    for name in ("code/suites", "code/mine"):
+        (tmp_path / name / "task.py").write_text("def load(task): return task\n")
+    after = {target: key_of_a_task(tmp_path, target) for target in before}
+    assert after["mine.task:load"] != before["mine.task:load"]
+    assert after["suites.task:load"] == before["suites.task:load"]
