@@ -160,9 +160,7 @@ def _ours(asv: Asv, commits: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _of(found: Mapping[str, Sequence[str]], commit: str) -> str:
-    return ", ".join(
-        _short(name.replace("(", "('").replace(")", "')")) for name in found if commit in found[name]
-    )
+    return ", ".join(_short(name) for name, commits in found.items() if commit in commits)
 
 
 def asv_table(repository: Path, pairs: Sequence[Pair], folder: Path, tell: Callable[[str], None]) -> str:
