@@ -225,14 +225,28 @@ class Judging:
         return confirm([(fresh[cell.place], cell) for cell in suspects])
 
     def _certified(self) -> list[Cell]:
-        """Certificates' cells; what seems to have changed must show it again in a fresh process."""
+        """Certificates' cells; what seems to have changed must show it again in a fresh process. A proof in
+        which a worker fell over says nothing beside one that came to its end."""
         first = list(certificates(self._ordinary))
-        doubtful = [pair for pair, cells in first if any(cell.word in ("worse", "better") for cell in cells)]
-        if not doubtful:
-            return [cell for _, cells in first for cell in cells]
-        self._ordinary.confirm(doubtful)
-        again = {cell.place: cell for _, cells in certificates(self._ordinary, launch=1) for cell in cells}
-        return [_once_more(cell, again) for _, cells in first for cell in cells]
+        doubtful = [pair for pair, cells in first if any(map(_changed, cells))]
+        again = self._proven_again(doubtful, 1)
+        fallen = [pair for pair in doubtful if self._only_first_fell_over(pair)]
+        told = {name_of(pair): cells for pair, cells in first} | {
+            name_of(pair): again[name_of(pair)] for pair in fallen
+        }
+        again |= self._proven_again([pair for pair in fallen if any(map(_changed, told[name_of(pair)]))], 2)
+        return [_once_more(cell, again.get(name, ())) for name, cells in told.items() for cell in cells]
+
+    def _proven_again(self, pairs: list[ArmPair], launch: int) -> dict[str, list[Cell]]:
+        """The cells of these pairs from a fresh proof, by the pair's name."""
+        if pairs:
+            self._ordinary.confirm(pairs, again=launch)
+        names = {name_of(pair) for pair in pairs}
+        fresh = certificates(self._ordinary, launch=launch) if pairs else ()
+        return {name_of(pair): cells for pair, cells in fresh if name_of(pair) in names}
+
+    def _only_first_fell_over(self, pair: ArmPair) -> bool:
+        return self._ordinary.fell_over(pair, 0) and not self._ordinary.fell_over(pair, 1)
 
     def _bar(self, certified: list[Cell]) -> None:
         """What no longer loads, or answers nonsense, is not timed: its figure would mean nothing."""
@@ -273,10 +287,14 @@ class Judging:
         ]
 
 
-def _once_more(cell: Cell, again: Mapping[tuple[str, str, str, str], Cell]) -> Cell:
-    if cell.word not in ("worse", "better"):
+def _changed(cell: Cell) -> bool:
+    return cell.word in ("worse", "better")
+
+
+def _once_more(cell: Cell, again: Iterable[Cell]) -> Cell:
+    if not _changed(cell):
         return cell
-    second = again.get(cell.place)
+    second = next((other for other in again if other.place == cell.place), None)
     if second is not None and second.word == cell.word:
         return replace(cell, confirmed=True, evidence=2)
     reason = f"seemed {cell.shown} ({cell.reason}), which a fresh process did not show again"

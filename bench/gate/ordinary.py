@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.executors.local import Local
-from bench.gate.kept import Kept
+from bench.gate.kept import Kept, passing
 from bench.gate.keys import digest
 from bench.gate.pairing import TIMED, ArmPair, JobPair, launched, narrowed
 from bench.gate.sides import SIDES, Side, SideName
@@ -86,14 +86,20 @@ class Ordinary:
         """Measure every pair that may have changed, on both sides."""
         self._measure(self.pairs, "", lambda suite: range(self.planned(suite)))
 
-    def confirm(self, pairs: Sequence[ArmPair]) -> None:
-        """Fresh repeats and seeds of these pairs, as many again; a certificate is proven once more."""
+    def confirm(self, pairs: Sequence[ArmPair], again: int = 1) -> None:
+        """Fresh repeats and seeds of these pairs, as many again for the time `again`; a certificate is proven
+        once more."""
 
         def fresh(suite: str) -> range:
-            return range(self.planned(suite), 2 * self.planned(suite))
+            return range(again * self.planned(suite), (again + 1) * self.planned(suite))
 
         self._confirmations += 1
         self._measure(self._with_trainings(pairs), f"-confirmed-{self._confirmations}", fresh)
+
+    def fell_over(self, pair: ArmPair, launch: int) -> bool:
+        """Whether a side's worker met a fault in that launch which need not come again."""
+        rows = (row for side in SIDES for row in self.rows[side].get((name_of(pair), launch), ()))
+        return any(map(passing, rows))
 
     def _with_trainings(self, pairs: Sequence[ArmPair]) -> list[ArmPair]:
         """The pairs and the trainings that those on trained weights stand on."""
