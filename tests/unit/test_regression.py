@@ -47,7 +47,7 @@ def row(implementation: str = "linear@torch", **fields: Any) -> dict[str, Any]:
 def told(here: Path, *rows: dict[str, Any], code: int = 0, said: str = "") -> None:
     """A run as the command leaves it: a line a step."""
     place = here / "speed" / "torch"
-    (place / "run").mkdir(parents=True)
+    (place / "run").mkdir(parents=True, exist_ok=True)
     (place / "told.json").write_text(json.dumps({"exit": code, "said": said}))
     lines = (json.dumps({"job": "j", "step": "s", "measurements": [each]}) for each in rows)
     (place / "run" / "measurements.jsonl").write_text("".join(line + "\n" for line in lines))
@@ -66,6 +66,25 @@ def test_a_ratio_is_of_the_launches_that_both_were_in(engine: Any, here: Path) -
     )
     # Medians of 2 and 8 in the two launches; the third holds the reference alone.
     assert engine.ratio("speed", "linear@torch", "layer/forward/512") == pytest.approx(4.0)
+
+
+def test_accuracy_is_over_seeds_and_under_attack_over_all_attacks_or_none(engine: Any, here: Path) -> None:
+    scores = importlib.import_module("regression.scores")
+    attacked = {"suite": "robustness", "metric": "robust_accuracy"}
+    square, *others = (f"{scores.TASK}/{attack}" for attack in scores.ATTACKS)
+    learnt = [
+        row(suite="accuracy", metric="accuracy", subject=scores.TASK, seed=seed, values=values)
+        for seed, values in enumerate(([1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]))
+    ]
+    broken = [row(**attacked, subject=subject, values=[0.0, 0.0]) for subject in others]
+    told(here, *learnt, row(**attacked, subject=square, values=[1.0, 0.5]), *broken)
+    followed = scores.Scores()
+    assert followed.track_accuracy_lost("speed", "linear@torch") == pytest.approx(0.25)
+    assert followed.track_robust_accuracy_lost("speed", "linear@torch") == pytest.approx(0.75)
+    doubted = row(**attacked, subject=square, status="inconclusive", values=[], reason="above chance")
+    told(here, doubted, *broken)
+    with pytest.raises(NotImplementedError, match="above chance"):
+        followed.track_robust_accuracy_lost("speed", "linear@torch")
 
 
 def test_what_failed_is_failed_and_what_cannot_be_is_not(engine: Any, here: Path) -> None:
