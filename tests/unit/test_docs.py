@@ -24,7 +24,7 @@ TEXTS = [*pages(), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 MOST_SHOWN = 12
 PATHS = re.compile(r"(?:bench|implementations|suites|reports|tests|docs|\.github)/[\w./*-]*")
 MODULES = re.compile(r"(?:bench|implementations|suites|reports)(?:\.\w+)+(?::\w+)?")
-OTHERS_OPTIONS = {"--no-deps", "--show-stderr"}
+OTHERS_OPTIONS = {"--bench", "--no-deps", "--show-stderr"}
 
 
 def named(path: Path) -> str:
