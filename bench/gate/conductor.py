@@ -32,12 +32,13 @@ from bench.worker import Answer
 # A median over fewer is at the mercy of one neighbour; calls of seconds cannot have as many.
 FEWEST_BLOCKS, FEWEST_LONG_BLOCKS = 12, 4
 # Whether glibc hands a freed block back to the kernel, and pays for its pages anew at the next call, hangs on
-# what a process happened to allocate before: of two processes of the same code one took 6.4 ms and the other
-# 8.6 ms for the same call of written-out softmax, and launches scattered by 16%. With freed memory kept, on
-# both sides alike, ten launches scattered by 0.8%, of the causal form 1.7%. Blocks above 32 MiB, glibc's
-# limit, go back in every process.
+# what a process happened to allocate before: written-out softmax at 1,024 tokens, whose scores are 32 MiB,
+# took 77 to 113 ms in processes of the same code, and launches scattered by 16%. Without blocks of their own
+# (mmap), which go back each time, and with the heap never trimmed below 4 GiB, it took 49 ms on both sides
+# and launches scattered by 0.5%. Keras's threads have heaps of their own, which this does not reach: its
+# forward passes scatter by 4%.
 KEEPING_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
 }
