@@ -53,6 +53,10 @@ class Sources:
 
     def key(self, targets: Iterable[str]) -> str:
         """Hash of all that the targets (``module:Name``, ``file.py:name`` or a module) stand on here."""
+        return self._key(tuple(targets))
+
+    @functools.cache  # noqa: B019  one gate's lifetime
+    def _key(self, targets: tuple[str, ...]) -> str:
         return digest(
             *(part for name, path in self.closure(targets) for part in (name.encode(), self._content(path)))
         )
@@ -65,7 +69,7 @@ class Sources:
         while waiting:
             module = waiting.pop()
             found.update(self._files(module))
-            for needed in self._needs(module):
+            for needed in self._needed(module):
                 if needed not in seen:
                     seen.add(needed)
                     waiting.append(needed)
@@ -122,6 +126,11 @@ class Sources:
         for data in sorted(path.parent.rglob("*")):
             if data.is_file() and data.suffix not in _CODE_SUFFIXES and "__pycache__" not in data.parts:
                 yield f"{module} {data.relative_to(path.parent)}", data
+
+    @functools.cache  # noqa: B019
+    def _needed(self, module: str) -> tuple[str, ...]:
+        """`_needs`, worked out once: the same modules stand under every variant."""
+        return tuple(self._needs(module))
 
     def _needs(self, module: str) -> Iterator[str]:
         """The modules under the roots that this one needs: its parents and whatever it imports or names."""
