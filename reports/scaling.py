@@ -15,7 +15,8 @@ from reports.content import Block, Cell, Paragraph, Plot, Section, Table, column
 from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.pictures.charts import Line, Point
-from reports.pictures.drawing import colours, curves
+from reports.pictures.drawing import curves
+from reports.pictures.palette import colours
 
 Cost: TypeAlias = tuple[str, str, str]
 _COSTS: dict[str, Cost] = {

@@ -29,10 +29,10 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench import wire
-from bench.environment import identify, versions
 from bench.executors import carried, on_node
 from bench.executors.places import Node, NoRoomError, Places, needed
 from bench.executors.protocol import RAY, ExecutorError
+from bench.executors.ray_rows import memory_of, node_of, processors_of, unfit
 from bench.launch import Outcome
 from bench.schema import Environment, Job
 from bench.worker import Answer
@@ -80,7 +80,7 @@ class OnRay:
     def __init__(self, places: Places | None) -> None:
         self._made = places
         # A node without processors coordinates and measures nothing.
-        self._alive = {row["NodeID"]: row for row in ray.nodes() if row["Alive"] and _processors(row)}
+        self._alive = {row["NodeID"]: row for row in ray.nodes() if row["Alive"] and processors_of(row)}
         self._token = secrets.token_hex(8)
         self._settings = on_node.settings()
         self._running: dict[str, Any] = {}
@@ -89,8 +89,8 @@ class OnRay:
         self._guard = threading.Lock()
         self._sending = threading.Lock()
         self.stopped = False
-        self.cores = min((_processors(row) for row in self._alive.values()), default=1)
-        self.memory_bytes = min((_memory(row) for row in self._alive.values()), default=0)
+        self.cores = min((processors_of(row) for row in self._alive.values()), default=1)
+        self.memory_bytes = min((memory_of(row) for row in self._alive.values()), default=0)
 
     def environments(self, threads: int) -> tuple[Environment, ...]:
         """Of every usable node, captured there; the one where PyTorch's figures are measured comes first."""
@@ -223,7 +223,7 @@ class OnRay:
                 _leave_out(name, f"it cannot run attnbench: {str(error).strip().splitlines()[-1][:500]}")
                 continue
             machine = told.machine or name
-            if reason := _unfit(told.environment, _processors(row), threads):
+            if reason := unfit(told.environment, processors_of(row), threads):
                 _leave_out(name, reason)
             elif machine in machines or name in names:
                 other = machines.get(machine, name)
@@ -234,7 +234,7 @@ class OnRay:
                 machines[machine] = name
                 names.add(name)
                 found += 1
-                yield _node(row, told.environment)
+                yield node_of(row, told.environment)
         if not found:
             raise ExecutorError("no node of the cluster can measure; the warnings say why")
 
@@ -289,32 +289,5 @@ def _outcome(ending: Any, tail: str) -> Outcome:
     return Outcome(ending=ending, code=0, step=-1, arm=-1, tail=tail)
 
 
-def _unfit(environment: Environment, processors: int, threads: int) -> str:
-    ours, its = versions().get("attnbench"), environment.versions.get("attnbench")
-    if ours != its:
-        return f"it has attnbench {its}, and here is {ours}"
-    return f"it has {processors} processors, and --threads asks for {threads}" if processors < threads else ""
-
-
 def _leave_out(name: str, reason: str) -> None:
     warnings.warn(f"the node {name} is left out: {reason}", stacklevel=3)
-
-
-def _node(row: Mapping[str, Any], environment: Environment) -> Node:
-    named = replace(environment, node=row["NodeName"])
-    return Node(
-        key=row["NodeID"],
-        name=row["NodeName"],
-        environment=replace(named, id=identify(named)),
-        processors=_processors(row),
-        memory_bytes=_memory(row),
-        accelerators=int(row["Resources"].get("GPU", 0)),
-    )
-
-
-def _processors(row: Mapping[str, Any]) -> int:
-    return int(row["Resources"].get("CPU", 0))
-
-
-def _memory(row: Mapping[str, Any]) -> int:
-    return int(row["Resources"].get("memory", 0))

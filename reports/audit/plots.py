@@ -13,7 +13,8 @@ from reports.audit.readings import Reading
 from reports.content import Block, Paragraph, Plot, Section
 from reports.pareto import front
 from reports.pictures.charts import Line, Point
-from reports.pictures.drawing import colours, curves, in_plots, scatter
+from reports.pictures.drawing import curves, in_plots, scatter
+from reports.pictures.palette import colours
 
 
 def plots(dossier: Dossier) -> Section:

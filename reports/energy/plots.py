@@ -16,7 +16,8 @@ from reports.evidence import Evidence
 from reports.learnt.accuracy import baselines, main_metric
 from reports.pareto import front
 from reports.pictures.charts import Line, Point
-from reports.pictures.drawing import colours, scatter
+from reports.pictures.drawing import scatter
+from reports.pictures.palette import colours
 from reports.scaling import length_plot, over_lengths
 
 # What an answer costs is told by the item, as batches may differ; a training by the whole.

@@ -15,7 +15,7 @@ from reports.content import Block, Cell, Document, Items, Paragraph, Plot, Secti
 from reports.history.plot import draw
 from reports.history.series import Run, Series, environment_changes, find_runs, read_series
 from reports.page import write_whole
-from reports.pictures import drawing
+from reports.pictures import palette
 from reports.writers.html import rendered
 
 PLOTS = 12
@@ -130,7 +130,7 @@ def _drawn(series: Sequence[Series], environments: Sequence[tuple[str, str]]) ->
         part for group in groups.values() for part in _parts(sorted(group, key=lambda one: -len(one.steps)))
     ]
     plots.sort(key=lambda part: -sum(len(one.steps) for one in part))
-    variants = drawing.colours([one.implementation.rpartition("@")[0] for one in series])
+    variants = palette.colours([one.implementation.rpartition("@")[0] for one in series])
     moments = [moment for moment, _ in environments]
     if plots:
         yield Paragraph(
@@ -155,7 +155,7 @@ def _drawn(series: Sequence[Series], environments: Sequence[tuple[str, str]]) ->
 
 def _parts(group: Sequence[Series]) -> list[Sequence[Series]]:
     """As many series a drawing as there are colours."""
-    size = drawing.SERIES_COLOURS
+    size = palette.SERIES_COLOURS
     return [group[at : at + size] for at in range(0, len(group), size)]
 
 

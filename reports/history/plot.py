@@ -18,8 +18,9 @@ from matplotlib.ticker import FuncFormatter
 
 from reports import formatting
 from reports.history.series import Series
-from reports.pictures import drawing, labels
-from reports.pictures.drawing import MUTED, STYLE, as_markup
+from reports.pictures import labels, palette
+from reports.pictures.drawing import STYLE, as_markup
+from reports.pictures.palette import MUTED
 
 _INCHES = (4.4, 3.0)
 _ROOM = (0.12, 0.14, 0.6, 0.72)
@@ -37,7 +38,7 @@ def draw(series: Sequence[Series], colours: Sequence[int], moments: Sequence[str
         for moment in moments:
             axes.axvline(_day(moment), color=MUTED, linewidth=0.8, linestyle=":")
         for one, colour in zip(series, colours, strict=True):
-            _nights(axes, one, drawing.colour(colour))
+            _nights(axes, one, palette.colour(colour))
         _axes(axes, series[0])
         _steps(axes, series, colours)
         _names(axes, series, colours)
@@ -74,7 +75,7 @@ def _steps(axes: Axes, series: Sequence[Series], colours: Sequence[int]) -> None
     for one, colour in zip(series, colours, strict=True):
         for change in one.steps:
             day = _day(one.nights[change.first].started_at)
-            axes.axvline(day, color=drawing.colour(colour), linewidth=1.0, linestyle="--")
+            axes.axvline(day, color=palette.colour(colour), linewidth=1.0, linestyle="--")
             at = axes.transData.transform((day, 0))[0]
             if all(abs(at - other) > labels.width("0" * 9) for other in seen):
                 seen.append(at)
@@ -94,6 +95,6 @@ def _names(axes: Axes, series: Sequence[Series], colours: Sequence[int]) -> None
         height = axes.transData.inverted().transform((0, place))[1]
         axes.annotate(
             text, (1.0, height), xycoords=("axes fraction", "data"), xytext=(6, 0),
-            textcoords="offset points", ha="left", va="center", color=drawing.colour(colour),
+            textcoords="offset points", ha="left", va="center", color=palette.colour(colour),
             annotation_clip=False,
         )  # fmt: skip

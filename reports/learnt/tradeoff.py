@@ -12,7 +12,8 @@ from reports.estimates import Figure, is_score
 from reports.evidence import Evidence
 from reports.learnt.accuracy import baselines
 from reports.pictures.charts import Line, Point
-from reports.pictures.drawing import colours, scatter
+from reports.pictures.drawing import scatter
+from reports.pictures.palette import colours
 
 _COST = "training_seconds"
 

@@ -17,7 +17,8 @@ from reports.content import Block, Cell, Column, Group, Paragraph, Plot, Section
 from reports.directions import is_control
 from reports.evidence import Evidence
 from reports.pictures.charts import Line, Point
-from reports.pictures.drawing import colours, in_plots, series
+from reports.pictures.drawing import in_plots, series
+from reports.pictures.palette import colours
 
 _SHOWN = 25
 """Points of a curve: a batch's loss scatters, so neighbours are averaged."""

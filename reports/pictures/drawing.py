@@ -31,12 +31,8 @@ from reports import formatting
 from reports.pictures import labels
 from reports.pictures.charts import Chart, Drawing, Line, Point
 from reports.pictures.labels import Box
+from reports.pictures.palette import GRID, INK, MUTED, SERIES_COLOURS, VARIABLES, hue
 
-SERIES_COLOURS = 10
-INK, MUTED, GRID = "#0a0b01", "#0a0b02", "#0a0b03"
-_VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)"} | {
-    f"#0a0c{index:02x}": f"var(--series-{index})" for index in range(SERIES_COLOURS)
-}
 SMALL = 1e-3
 STYLE = {
     "svg.fonttype": "none",
@@ -60,24 +56,9 @@ _UNSAID = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _MARKERS = {"torch": "o", "keras": "s"}
 
 
-def colours(variants: Sequence[str]) -> Mapping[str, int]:
-    """A colour for each variant, the same in every plot; the first is the reference's."""
-    return {variant: index % SERIES_COLOURS for index, variant in enumerate(dict.fromkeys(variants))}
-
-
 def _shown(label: str) -> str:
     """The label, cut where it would take the room of the plot."""
     return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
-
-
-def colour(index: int) -> str:
-    """The placeholder of the page's colour with this number, as `colours` gives it."""
-    return f"#0a0c{index:02x}"
-
-
-def hue(line: Line) -> str:
-    """The placeholder of a line's colour."""
-    return MUTED if line.colour is None else colour(line.colour)
 
 
 def curves(lines: Sequence[Line], *, name: str, unit: str, y_title: str) -> Drawing:
@@ -302,7 +283,7 @@ def as_markup(figure: Figure, name: str) -> str:
         figure.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.05, metadata=_UNSAID)
     markup = file.getvalue()
     markup = markup[markup.index("<svg") :]
-    for placeholder, variable in _VARIABLES.items():
+    for placeholder, variable in VARIABLES.items():
         markup = markup.replace(placeholder, variable)
     return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{_identifier(name)}-", markup)
 

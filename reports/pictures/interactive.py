@@ -31,7 +31,8 @@ from bokeh.util.paths import bokehjs_path
 
 from reports import formatting
 from reports.pictures.charts import Chart, Point
-from reports.pictures.drawing import GRID, MUTED, apart, hue
+from reports.pictures.drawing import apart
+from reports.pictures.palette import GRID, MUTED, hue
 from reports.writers.json_numbers import rounded
 from reports.writers.raw import address
 

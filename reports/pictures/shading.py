@@ -21,7 +21,8 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from reports.pictures import labels
-from reports.pictures.drawing import INK, MUTED, STYLE, as_markup
+from reports.pictures.drawing import STYLE, as_markup
+from reports.pictures.palette import INK, MUTED
 
 FOR, AGAINST = "#0a0c01", "#0a0c02"
 _LINE_HEIGHT, _GAP, _WIDTH = 15.0, 4.0, 330.0

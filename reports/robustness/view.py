@@ -17,7 +17,8 @@ from reports.estimates import Figure
 from reports.evidence import Evidence
 from reports.examples import mean
 from reports.pictures.charts import Line, Point
-from reports.pictures.drawing import colours, in_plots, series
+from reports.pictures.drawing import in_plots, series
+from reports.pictures.palette import colours
 from reports.robustness.attacked import SUITE, AttackedTask, attacked_tasks, strongest
 from reports.robustness.details import FamilyTable
 from reports.robustness.tables import calibration, corruptions, plain_cell, transfer, without_number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +22,6 @@ ARGUMENTS = [
 ]
 MARKUP = "<img src=x onerror=alert(3)>@torch"
 """The name of an implementation that was measured, and so stands in figures and raw values too."""
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +36,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    sys.path.insert(0, str(GOLDEN))
-    make_run = importlib.import_module("make_run")
-    sys.path.remove(str(GOLDEN))
+def address(make_run: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("made-up")
     run = make_run.write(folder / "run", make_run.MadeUpRun(launches=3))
     file = run / "measurements.jsonl"

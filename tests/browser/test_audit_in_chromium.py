@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,31 +12,14 @@ from reports.audit.writing import write_audit
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-UNIT = Path(__file__).parents[1] / "unit"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    sys.path.insert(0, str(UNIT))
     made_up = importlib.import_module("made_up_audit")
-    sys.path.remove(str(UNIT))
     folder = tmp_path_factory.mktemp("audit")
     run = made_up.write(folder / "run", made_up.MadeUpAudit())
     page, *_ = write_audit([run], folder / "out", intensity=100.0, pue=1.2, embodied="1200,4,0.1")
     return page.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Any:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}; on Debian: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("width", [1200, 390])

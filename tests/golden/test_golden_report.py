@@ -5,9 +5,7 @@ After a change that is meant, write the files anew with ``ATTNBENCH_REGENERATE=1
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,6 @@ import pytest
 from reports.page import write_reports
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def make_run() -> Any:
-    sys.path.insert(0, str(HERE))
-    yield importlib.import_module("make_run")
-    sys.path.remove(str(HERE))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from bench.gate.gating import Judging
+from bench.gate.judging import Judging
 from bench.gate.ordinary import Ordinary, name_of
 from bench.gate.pairing import ArmPair
 from bench.schema import Arm, Measurement, Metric, Suite

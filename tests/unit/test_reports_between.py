@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,6 @@ from bench.cli import app
 from reports.between import Between, between
 from reports.frame import EnvironmentsDifferError, WorkDiffersError, read_pair
 from reports.page import build
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-@pytest.fixture(scope="module")
-def make_run() -> Any:
-    sys.path.insert(0, str(GOLDEN))
-    yield importlib.import_module("make_run")
-    sys.path.remove(str(GOLDEN))
 
 
 def _write(make_run: Any, folder: Path, name: str, **settings: Any) -> Path:

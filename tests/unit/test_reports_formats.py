@@ -29,15 +29,6 @@ from reports.writers.figures_csv import guarded
 from reports.writers.html import inert
 from reports.writers.markdown import _listing, escaped
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-@pytest.fixture(scope="module")
-def make_run() -> Any:
-    sys.path.insert(0, str(GOLDEN))
-    yield importlib.import_module("make_run")
-    sys.path.remove(str(GOLDEN))
-
 
 @pytest.fixture(scope="module")
 def folder(make_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:

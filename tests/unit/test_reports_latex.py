@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,14 +15,9 @@ from hypothesis import strategies as st
 from reports.page import write_reports
 from reports.writers.latex import MOST_COLUMNS, escaped
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sys.path.insert(0, str(GOLDEN))
-    make_run = importlib.import_module("make_run")
-    sys.path.remove(str(GOLDEN))
+def folder(make_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("latex")
     run = make_run.write(folder / "run", make_run.MadeUpRun(lengths=(131, 257), launches=2))
     write_reports([run], folder, ["latex", "markdown"])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +10,6 @@ import pytest
 from reports.evidence import Evidence, gather
 from reports.frame import read_results
 from reports.writers.raw import RawValues, address
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-@pytest.fixture(scope="module")
-def make_run() -> Any:
-    sys.path.insert(0, str(GOLDEN))
-    yield importlib.import_module("make_run")
-    sys.path.remove(str(GOLDEN))
 
 
 @pytest.fixture(scope="module")
