@@ -197,16 +197,16 @@ def print_summary(console: Console, report: Mapping[str, Any], page: str) -> Non
 SHOWN_CHANGES = 30
 
 
-def changes_table(changes: Sequence[Mapping[str, Any]], width: int) -> Table:
-    """The latest steps of nightly series: two lines a step, in `width` characters."""
+def changes_table(changes: Sequence[Mapping[str, Any]]) -> Table:
+    """The latest steps of nightly series, two lines a step."""
     table = _table("step", "of", "night", "commits")
-    for name in ("step", "night", "commits"):
-        table.columns[("step", "of", "night", "commits").index(name)].no_wrap = True
+    for place in (0, 2, 3):
+        table.columns[place].no_wrap = True
     for change in changes[:SHOWN_CHANGES]:
         kind = str(change["kind"])
         work = f"{change['implementation']}\n{change['metric']} of {change['subject']}".replace("_", " ")
         table.add_row(
-            Text.assemble((kind, COLOURS.get(kind, "")), f"\n{_amount(change)}"),
+            Text.assemble((kind, COLOURS.get(kind, "")), f"\n{change['amount']}"),
             Text(work),
             Text(f"{change['first_night'][:10]}\nfound {change['found_night'][5:10]}"),
             Text(change["commits"].replace("..", "..\n")),
@@ -214,12 +214,3 @@ def changes_table(changes: Sequence[Mapping[str, Any]], width: int) -> Table:
     if len(changes) > SHOWN_CHANGES:
         table.caption = f"and {len(changes) - SHOWN_CHANGES} more, on the page"
     return table
-
-
-def _amount(change: Mapping[str, Any]) -> str:
-    """A step relative to what was, or in the metric's unit; fractions in points."""
-    if change["relative"]:
-        return f"{100 * change['change']:+.1f}%"
-    if change["unit"] == "fraction":
-        return f"{100 * change['change']:+.2f} points"
-    return f"{change['change']:+.3g} {change['unit']}"

@@ -56,7 +56,7 @@ def _print(found: Mapping[str, Any]) -> None:
 
     console = Console(highlight=False)
     if found["changes"]:
-        console.print(changes_table(found["changes"], console.width))
+        console.print(changes_table(found["changes"]))
     for environment in found["environments"]:
         console.print(f"Environment since {environment['since'][:10]}: {environment['what']}", markup=False)
     console.print(

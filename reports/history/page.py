@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -77,17 +77,20 @@ def _as_data(series: Series, change: Change) -> dict[str, Any]:
         "subject": series.subject,
         **{name: value for name, value in asdict(change).items() if name not in ("first", "found")},
         "relative": series.sized,
+        "amount": amount(series, change),
         "commits": change.commits,
         "first_night": series.nights[change.first].started_at,
         "found_night": series.nights[change.found].started_at,
     }
 
 
-def amount(change: Mapping[str, Any]) -> str:
-    """How much a change is: "+2.1%" of what has a size, otherwise a difference in the metric's unit."""
-    if change["relative"]:
-        return f"{100 * change['change']:+.1f}%"
-    return formatting.quantity(change["change"], change["unit"], signed=True)
+def amount(series: Series, change: Change) -> str:
+    """How much it is: "+2.1%" of what has a size, points of a fraction, otherwise in the metric's unit."""
+    if series.sized:
+        return f"{100 * change.change:+.1f}%"
+    if series.unit == "fraction":
+        return f"{100 * change.change:+.2f} points"
+    return formatting.quantity(change.change, series.unit, signed=True)
 
 
 def _told(series: Sequence[Series], environments: Sequence[tuple[str, str]]) -> Iterator[Block]:
@@ -115,7 +118,7 @@ def _row(series: Series, change: Change) -> tuple[Cell, ...]:
     return (
         Cell(text=series.implementation),
         Cell(text=f"{series.subject}", notes=(series.metric.replace("_", " "),)),
-        Cell(word=change.kind, text=amount(data)),
+        Cell(word=change.kind, text=data["amount"]),
         Cell(text=data["first_night"][:10]),
         Cell(text=data["found_night"][:10]),
         Cell(text=change.commits),
@@ -160,9 +163,7 @@ def _parts(group: Sequence[Series]) -> list[Sequence[Series]]:
 
 
 def _said(series: Sequence[Series]) -> str:
-    steps = [
-        f"{one.implementation} {amount(_as_data(one, change))}" for one in series for change in one.steps
-    ]
+    steps = [f"{one.implementation} {amount(one, change)}" for one in series for change in one.steps]
     nights = max(len(one.nights) for one in series)
     return f"{len(series)} series over {formatting.plural(nights, 'night')}; " + (
         f"steps: {', '.join(steps)}" if steps else "no step"
