@@ -40,9 +40,9 @@ def common_steps(
         for step in mine:
             before = (moments[i][max(begun, step.at - BEFORE)], moments[i][step.at])
             since = (moments[i][step.at], moments[i][step.found] + 1)
-            moves = [_move(values[j], moments[j], before, since) for j in others]
+            moves = [_move(values[j], moments[j], before, since) for j in others if not step.marked]
             known = np.array([move for move in moves if move is not None])
-            answer.append(not step.marked and len(known) >= PEERS and _with(known / step.size))
+            answer.append(len(known) >= PEERS and _with(known / step.size))
             begun = step.at
         answers.append(answer)
     return answers

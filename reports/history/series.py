@@ -184,8 +184,12 @@ def _implementations(asked: Sequence[str], held: Sequence[str]) -> list[str]:
 
 def _series(means: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> Iterator[Series]:
     places: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+    machines: dict[tuple[int, str], tuple[str, ...]] = {}
     for place, (night, environment, *of) in enumerate(zip(*(means[name] for name in _KEYS), strict=True)):
-        places[runs[night].machine(environment), *of].append(place)
+        where = (night, environment)
+        if where not in machines:
+            machines[where] = runs[night].machine(environment)
+        places[machines[where], *of].append(place)
     for (machine, suite, metric, unit, implementation, role, subject), mine in places.items():
         sized = unit in WITH_SIZE
         paired = sized and role == "candidate" and any(means["log_ratio_count"][place] for place in mine)
