@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from bench.changes.common import common_steps
 from bench.changes.walk import Step, find_steps
 from bench.schema import Better
 
-Kind: TypeAlias = Literal["worse", "better", "environment"]
+Kind: TypeAlias = Literal["worse", "better", "environment", "reference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Change:
 
     It came with a commit after `after_commit` up to `commit`. `change` is relative (0.03: 3% more) for a
     series of ratios and in the metric's unit otherwise. An `environment` change is no verdict on any commit.
+    Of a `reference` one most series that are told against the same reference moved alike: it is the reference
+    that moved, the other way.
     """
 
     kind: Kind
@@ -51,19 +54,36 @@ def changes(
     better: Sequence[Better],
     ratios: Sequence[bool],
     smallest: Sequence[float],
+    pools: Sequence[Hashable] | None = None,
+    references: Sequence[Hashable] | None = None,
 ) -> list[list[Change]]:
     """The changes of each series of nights in their order in time; `better` says which way each improves.
 
     Where `ratios` is true, values are ratios or positive figures and steps are relative. `smallest` is the
-    smallest change of a series worth a word, in the same terms.
+    smallest change of a series worth a word, in the same terms. Series of one pool
+    have the same smallest, and so have those that are ratios to one reference (None: to none).
     """
     answers: list[list[Change]] = [[] for _ in series]
+    moments = _moments(series)
     for limit in sorted(set(smallest)):
         chosen = [i for i in range(len(series)) if smallest[i] == limit]
         values = [_values(series[i], ratios[i]) for i in chosen]
         marks = [environment_marks(series[i]) for i in chosen]
-        for i, steps in zip(chosen, find_steps(values, marks, smallest=limit), strict=True):
-            answers[i] = [_change(series[i], step, better[i], ratios[i]) for step in steps]
+        mine = [moments[i] for i in chosen]
+        steps = find_steps(
+            values,
+            marks,
+            smallest=limit,
+            pools=None if pools is None else [pools[i] for i in chosen],
+            nights=mine,
+        )
+        told = [None if references is None else references[i] for i in chosen]
+        shared = common_steps(values, mine, steps, told)
+        for i, found, alike in zip(chosen, steps, shared, strict=True):
+            answers[i] = [
+                _change(series[i], step, "reference" if common else _kind(step, better[i]), ratios[i])
+                for step, common in zip(found, alike, strict=True)
+            ]
     return answers
 
 
@@ -72,13 +92,19 @@ def environment_marks(nights: Sequence[Night]) -> list[int]:
     return [i for i in range(1, len(nights)) if nights[i].environment != nights[i - 1].environment]
 
 
+def _moments(series: Sequence[Sequence[Night]]) -> list[list[int]]:
+    """Each night's place among all nights of all series."""
+    places = {at: place for place, at in enumerate(sorted({n.started_at for one in series for n in one}))}
+    return [[places[night.started_at] for night in one] for one in series]
+
+
 def _values(nights: Sequence[Night], ratio: bool) -> list[float]:
     return [math.log(night.value) if ratio else night.value for night in nights]
 
 
-def _change(nights: Sequence[Night], step: Step, better: Better, ratio: bool) -> Change:
+def _change(nights: Sequence[Night], step: Step, kind: Kind, ratio: bool) -> Change:
     return Change(
-        kind=_kind(step, better),
+        kind=kind,
         first=step.at,
         found=step.found,
         change=math.expm1(step.size) if ratio else step.size,

@@ -20,8 +20,11 @@ WINSOR = 2.5
 """Standard deviations beyond which a residual counts as this many."""
 _WINSOR_VARIANCE = 0.94
 """Mean square of a standard normal value that is winsorised there, rounded up for estimating the level."""
-_NORMAL_MAD = 1.4826
-_OUTLYING = 3.5
+NORMAL_MAD = 1.4826
+OUTLYING = 3.5
+"""Standard deviations beyond which a night counts as an outlier."""
+MEMORY = 365
+"""Nights that level and noise are taken from at most: the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def estimate(baseline: Values, carried: Values, floor: float) -> Noise:
     middle = np.median(baseline, axis=1, keepdims=True)
     residuals = np.concatenate([carried, baseline - middle], axis=1)
     nights = residuals.shape[1]
-    rough = np.median(np.abs(residuals), axis=1, keepdims=True) * _NORMAL_MAD * (1 + 0.8 / nights)
+    rough = np.median(np.abs(residuals), axis=1, keepdims=True) * NORMAL_MAD * (1 + 0.8 / nights)
     rough = np.maximum(rough, floor)
     level = middle + rough * _winsorised((baseline - middle) / rough).mean(axis=1, keepdims=True)
     residuals[:, carried.shape[1] :] = baseline - level
@@ -58,7 +61,7 @@ def estimate(baseline: Values, carried: Values, floor: float) -> Noise:
         level=level[:, 0],
         scale=scale[:, 0],
         correlation=_correlation(residuals / scale),
-        outliers=np.sum(np.abs(residuals) > _OUTLYING * scale, axis=1).astype(float),
+        outliers=np.sum(np.abs(residuals) > OUTLYING * scale, axis=1).astype(float),
         nights=nights,
         level_nights=baseline.shape[1],
     )

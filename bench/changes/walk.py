@@ -9,13 +9,14 @@ that the nights after either are not blind. A series is one machine's; another m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.changes.noise import Values, estimate
-from bench.changes.scan import LEVEL_NIGHTS, MEMORY, WINDOWS, locate, scores
+from bench.changes.noise import MEMORY, Values, estimate
+from bench.changes.pools import Shape, pooled_shapes, stacked
+from bench.changes.scan import LEVEL_NIGHTS, WINDOWS, locate, scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +49,21 @@ def find_steps(
     marks: Sequence[Sequence[int]] | None = None,
     *,
     smallest: float = 0.0,
+    pools: Sequence[Hashable] | None = None,
+    nights: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Step]]:
     """The steps of each series, in order; `marks` are the nights on which its environment had changed.
 
     Values are in a unit in which noise is about even, such as the log of a ratio; `smallest` is the smallest
-    change that is one, in that unit. Raises ValueError for values that are not finite.
+    change that is one, in that unit. Series of one pool (one machine's, of one metric; None: of none) learn
+    together how nights correlate and how heavy the tails are; `nights` are the moments of their values in
+    whole numbers, by default their positions. Raises ValueError for values that are not finite.
     """
     arrays = [np.asarray(values, dtype=float) for values in series]
     if not all(np.isfinite(values).all() for values in arrays):
         raise ValueError("a night without a finite value must be left out of its series")
     marked = [sorted({0, *(marks[i] if marks else ())} & set(range(len(v)))) for i, v in enumerate(arrays)]
+    shapes = pooled_shapes(arrays, marked, pools, nights)
     found: list[list[Step]] = [[] for _ in arrays]
     ends = [iter([*nights[1:], len(v)]) for nights, v in zip(marked, arrays, strict=True)]
     waiting = [_Stretch(i, 0, next(ends[i]), np.empty(0)) for i, values in enumerate(arrays) if len(values)]
@@ -65,7 +71,7 @@ def find_steps(
         waiting = [
             following
             for group in _of_one_shape(waiting)
-            for stretch, step in zip(group, _first_steps(arrays, group, smallest), strict=True)
+            for stretch, step in zip(group, _first_steps(arrays, shapes, group, smallest), strict=True)
             for following in _after(arrays, stretch, step, found[stretch.series], ends)
         ]
     return found
@@ -78,11 +84,14 @@ def _of_one_shape(stretches: Sequence[_Stretch]) -> list[list[_Stretch]]:
     return list(groups.values())
 
 
-def _first_steps(arrays: Sequence[Values], group: Sequence[_Stretch], smallest: float) -> list[Step | None]:
+def _first_steps(
+    arrays: Sequence[Values], shapes: Sequence[Shape], group: Sequence[_Stretch], smallest: float
+) -> list[Step | None]:
     """The first step of each stretch, all of which are equally long; None where there is none."""
     values = np.stack([arrays[one.series][one.first : one.last] for one in group])
     carried = np.stack([one.carried for one in group])
-    highest, _ = scores(values, carried, smallest)
+    pool = stacked([shapes[one.series].on(slice(one.first, one.last)) for one in group])
+    highest, _ = scores(values, carried, smallest, pool)
     alarms = highest >= 1
     return [
         _step(one, values[[row]], carried[[row]], int(np.argmax(alarms[row])), smallest)

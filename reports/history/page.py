@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -52,28 +53,49 @@ def _document(
     runs: Sequence[Run], series: Sequence[Series], environments: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
     """Everything but the nights' values: every change with the series it is of, the latest first."""
-    steps = sorted(
-        ((one, change) for one in series for change in one.steps),
-        key=lambda pair: pair[0].nights[pair[1].first].started_at,
-        reverse=True,
-    )
     return {
         "nights": len(runs),
         "first": runs[0].started_at,
         "last": runs[-1].started_at,
         "series": len(series),
         "quiet": sum(not one.steps for one in series),
-        "changes": [_as_data(one, change) for one, change in steps],
+        "changes": [_as_data(*step) for step in _steps(series)],
         "environments": [{"since": moment, "what": what} for moment, what in environments],
     }
 
 
-def _as_data(series: Series, change: Change) -> dict[str, Any]:
+def _steps(series: Sequence[Series]) -> list[tuple[Series, Change, int]]:
+    """All steps, the latest first, each with how many it stands for: a reference that moved is told once, by
+    the ratio that moved middling of those that it moved on one night or the next."""
+    own = [(one, change, 1) for one in series for change in one.steps if change.kind != "reference"]
+    moved: defaultdict[tuple[object, ...], list[tuple[Series, Change]]] = defaultdict(list)
+    for one in series:
+        for change in one.steps:
+            if change.kind == "reference":
+                moved[one.reference].append((one, change))
+    for steps in moved.values():
+        steps.sort(key=lambda step: _since(*step))
+        nights = sorted({night.started_at for one, _ in steps for night in one.nights})
+        places = [nights.index(_since(*step)) for step in steps]
+        begins = [0, *(i for i in range(1, len(steps)) if places[i] > places[i - 1] + 1), len(steps)]
+        for first, last in itertools.pairwise(begins):
+            alike = sorted(steps[first:last], key=lambda step: step[1].change)
+            own.append((*alike[len(alike) // 2], len(alike)))
+    return sorted(own, key=lambda step: _since(*step[:2]), reverse=True)
+
+
+def _since(series: Series, change: Change) -> str:
+    return series.nights[change.first].started_at
+
+
+def _as_data(series: Series, change: Change, together: int = 1) -> dict[str, Any]:
+    framework = series.implementation.rpartition("@")[2]
+    ratios = f"{formatting.plural(together, 'ratio')} to the reference@{framework}"
     return {
         "suite": series.suite,
         "metric": series.metric,
         "unit": series.unit,
-        "implementation": series.implementation,
+        "implementation": ratios if change.kind == "reference" else series.implementation,
         "subject": series.subject,
         **{name: value for name, value in asdict(change).items() if name not in ("first", "found")},
         "relative": series.sized,
@@ -94,29 +116,29 @@ def amount(series: Series, change: Change) -> str:
 
 
 def _told(series: Sequence[Series], environments: Sequence[tuple[str, str]]) -> Iterator[Block]:
-    steps = [(one, change) for one in series for change in one.steps]
+    steps = _steps(series)
     quiet = sum(not one.steps for one in series)
     yield Paragraph(
         text=f"{formatting.plural(len(steps), 'step')} in {len(series):,} series; {quiet:,} are quiet. A "
         "step is called when three nights or more carry it, with what was known that night. On a night with "
-        "a changed environment a level begins anew and nothing is called."
+        "a changed environment a level begins anew and nothing is called. Where most ratios to one reference "
+        "move alike it is the reference that moved, the other way; that is told once."
     )
     if steps:
-        ordered = sorted(steps, key=lambda pair: pair[0].nights[pair[1].first].started_at, reverse=True)
         yield Table(
             caption="Steps, the latest first. The commits are those between the night before and the first "
             "night that carries it.",
             columns=columns("of", "work", "change", "first night", "found", "commits"),
-            rows=tuple(_row(one, change) for one, change in ordered),
+            rows=tuple(_row(*step) for step in steps),
         )
     if environments:
         yield Items(items=tuple((formatting.moment(moment), what) for moment, what in environments))
 
 
-def _row(series: Series, change: Change) -> tuple[Cell, ...]:
-    data = _as_data(series, change)
+def _row(series: Series, change: Change, together: int) -> tuple[Cell, ...]:
+    data = _as_data(series, change, together)
     return (
-        Cell(text=series.implementation),
+        Cell(text=data["implementation"]),
         Cell(text=f"{series.subject}", notes=(series.metric.replace("_", " "),)),
         Cell(word=change.kind, text=data["amount"]),
         Cell(text=data["first_night"][:10]),

@@ -1,9 +1,10 @@
 """Runs as nights, and what they measured as series: one value a night for each metric of each implementation.
 
 What has a size (time, memory, energy) is told as the ratio to the reference measured in the same launch,
-which leaves out what slowed both; without such a reference as the figure itself. Scores are told as they
-are: the reference's training would only add its own luck. A series stays on one machine. Its environment's
-changes (software, kernel, governor) are marked nights.
+which leaves out what slowed both; without such a reference as the figure itself; of a night's launches the
+median counts. Scores are told as they are: the reference's training would only add its own luck. A series
+stays on one machine, whose series of one metric are a pool. Its environment's changes (software, kernel,
+governor) are marked nights.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pyarrow.compute
 
@@ -30,7 +32,7 @@ WITH_SIZE = {"s", "B", "J", "W", "FLOP/s", "items/s", "tokens/s", "count"}
 SMALLEST_RATIO = 0.005
 SMALLEST_SCORE = 0.002
 _KEYS = ["night", "environment_id", "suite", "metric", "unit", "implementation", "role", "subject"]
-_FIGURES: list[Any] = [("log_ratio", "mean"), ("log_ratio", "count"), ("mean", "mean"), ("median", "mean")]
+_FIGURES: list[Any] = [("log_ratio", "list"), ("log_ratio", "count"), ("mean", "mean"), ("median", "list")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,16 @@ class Series:
     def steps(self) -> tuple[Change, ...]:
         """The changes that are put down to commits."""
         return tuple(change for change in self.changes if change.kind != "environment")
+
+    @property
+    def pool(self) -> tuple[object, ...]:
+        """Those that learn their noise together: one machine's, of one metric."""
+        return self.machine, self.suite, self.metric, self.unit
+
+    @property
+    def reference(self) -> tuple[object, ...]:
+        """What tells references apart: the work, and the framework, each of which has its own."""
+        return *self.pool, self.subject, self.implementation.rpartition("@")[2]
 
 
 def find_runs(folders: Sequence[Path]) -> list[Run]:
@@ -115,25 +127,46 @@ def read_series(runs: Sequence[Run], metrics: Sequence[str], variants: Sequence[
     ]
     if not tables:
         return []
-    table = _chosen(pyarrow.concat_tables(tables, promote_options="default"), metrics, variants)
-    means = table.group_by(_KEYS).aggregate(_FIGURES).sort_by("night").to_pydict()
-    return _with_changes(list(_series(means, runs)))
+    table, told = _chosen(pyarrow.concat_tables(tables, promote_options="default"), metrics, variants)
+    grouped = table.group_by(_KEYS).aggregate(_FIGURES).sort_by("night")
+    means = grouped.drop_columns(["log_ratio_list", "median_list"]).to_pydict()
+    means |= {name: _middles(grouped[f"{name}_list"]) for name in ("log_ratio", "median")}
+    # Those that were not asked for are in the pool all the same: what is told of one rests on all.
+    return [one for one in _with_changes(list(_series(means, runs))) if one.implementation in told]
 
 
-def _chosen(table: pyarrow.Table, metrics: Sequence[str], variants: Sequence[str]) -> pyarrow.Table:
+def _middles(launches: pyarrow.ChunkedArray) -> list[float]:
+    """The median of each night's launches, which leaves out one that went astray; NaN where there is none."""
+    lists = launches.combine_chunks()
+    counts = np.asarray(lists.value_lengths())
+    starts = np.cumsum(counts) - counts
+    values = lists.flatten().to_numpy(zero_copy_only=False)
+    middles = np.full(len(counts), math.nan)
+    for count in np.unique(counts):
+        places = np.flatnonzero(counts == count)
+        rows = values[starts[places, None] + np.arange(count)]
+        some = np.isfinite(rows).any(axis=1)
+        middles[places[some]] = np.nanmedian(rows[some], axis=1)
+    return middles.tolist()
+
+
+def _chosen(
+    table: pyarrow.Table, metrics: Sequence[str], variants: Sequence[str]
+) -> tuple[pyarrow.Table, list[str]]:
+    """The rows of these metrics, and the implementations that were asked for."""
     table = table.unify_dictionaries()
     told = pyarrow.compute.is_in(
         table["role"].cast(pyarrow.string()), pyarrow.array(["candidate", "reference"])
     )
     table = table.filter(told)
-    for name in ("metric", "implementation"):
-        held = pyarrow.compute.unique(table[name].cast(pyarrow.string())).to_pylist()
-        wanted = _metrics(metrics, held) if name == "metric" else _implementations(variants, held)
-        keep = pyarrow.compute.is_in(
-            table[name].cast(pyarrow.string()), pyarrow.array(wanted, pyarrow.string())
-        )
-        table = table.filter(keep)
-    return table
+    wanted = pyarrow.array(_metrics(metrics, _held(table, "metric")), pyarrow.string())
+    table = table.filter(pyarrow.compute.is_in(table["metric"].cast(pyarrow.string()), wanted))
+    return table, _implementations(variants, _held(table, "implementation"))
+
+
+def _held(table: pyarrow.Table, name: str) -> list[str]:
+    names: list[str] = pyarrow.compute.unique(table[name].cast(pyarrow.string())).to_pylist()
+    return names
 
 
 def _metrics(asked: Sequence[str], held: Sequence[str]) -> list[str]:
@@ -151,8 +184,12 @@ def _implementations(asked: Sequence[str], held: Sequence[str]) -> list[str]:
 
 def _series(means: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> Iterator[Series]:
     places: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+    machines: dict[tuple[int, str], tuple[str, ...]] = {}
     for place, (night, environment, *of) in enumerate(zip(*(means[name] for name in _KEYS), strict=True)):
-        places[runs[night].machine(environment), *of].append(place)
+        where = (night, environment)
+        if where not in machines:
+            machines[where] = runs[night].machine(environment)
+        places[machines[where], *of].append(place)
     for (machine, suite, metric, unit, implementation, role, subject), mine in places.items():
         sized = unit in WITH_SIZE
         paired = sized and role == "candidate" and any(means["log_ratio_count"][place] for place in mine)
@@ -182,10 +219,9 @@ def _nights(
     """The nights that have a value; one without is left out, never filled in."""
     for place in places:
         if paired:
-            logarithm = means["log_ratio_mean"][place]
-            value = None if logarithm is None else math.exp(logarithm)
+            value = math.exp(means["log_ratio"][place])
         else:
-            value = means["median_mean" if sized else "mean_mean"][place]
+            value = means["median" if sized else "mean_mean"][place]
         if value is not None and math.isfinite(value) and (value > 0 or not sized):
             run = runs[means["night"][place]]
             yield Night(
@@ -202,6 +238,8 @@ def _with_changes(series: Sequence[Series]) -> list[Series]:
         better=[directions.better(one.suite, one.metric) for one in series],
         ratios=[one.sized for one in series],
         smallest=[SMALLEST_RATIO if one.sized else SMALLEST_SCORE for one in series],
+        pools=[one.pool for one in series],
+        references=[one.reference if one.paired else None for one in series],
     )
     return [_changed(one, tuple(mine)) for one, mine in zip(series, found, strict=True)]
 

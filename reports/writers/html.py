@@ -50,6 +50,7 @@ _WORDS = {
     "flips": "open",
     "unknown": "open",
     "environment": "open",
+    "reference": "open",
     "cannot flip": "even",
     "no flip seen": "even",
 }

@@ -42,6 +42,41 @@ def test_the_planted_step_is_found_with_its_commits_and_nothing_else(nights: Pat
     assert json.loads((tmp_path / "history.json").read_text())["nights"] == 60
 
 
+def test_a_reference_that_slows_is_told_once_and_not_as_everything_else_getting_faster(
+    tmp_path: Path,
+) -> None:
+    variants = ("linear", "performer", "window", "sparse", "mixer", "pooling")
+    steps = {(variant, 35): 1 / 1.05 for variant in variants}
+    made = MadeUpNights(nights=45, variants=variants, subjects=("layer/forward/512",), steps=steps)
+    made.write(tmp_path / "runs")
+    (change,) = write_history([tmp_path / "runs"], tmp_path)["changes"]
+    assert (change["kind"], change["implementation"]) == ("reference", "6 ratios to the reference@torch")
+    assert change["change"] == pytest.approx(-0.05, abs=0.006)
+    assert change["commit"] == commit(35)
+    assert "6 ratios to the reference" in (tmp_path / "index.html").read_text()
+
+
+def test_what_is_told_of_a_variant_does_not_depend_on_which_others_are_asked_for(nights: Path) -> None:
+    runs = find_runs([nights])
+    some = read_series(runs, ["seconds"], ["linear"])
+    assert some == [one for one in read_series(runs, ["seconds"], []) if one in some]
+    assert {one.implementation for one in some} == {"linear@torch"}
+
+
+def test_one_launch_astray_of_three_does_not_move_a_night(tmp_path: Path) -> None:
+    paths = MadeUpNights(nights=1, variants=("linear",), launches=3).write(tmp_path)
+    (whole,) = read_series(find_runs([tmp_path]), ["seconds"], ["linear"])[:1]
+    record = paths[0] / "measurements.jsonl"
+    lines = [json.loads(line) for line in record.read_bytes().splitlines()]
+    for line in lines:
+        for row in line["measurements"]:
+            if row["launch"] == 1 and row["implementation"] == "linear@torch":
+                row["values"] = [10 * value for value in row["values"]]
+    record.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (astray,) = read_series(find_runs([tmp_path]), ["seconds"], ["linear"])[:1]
+    assert astray.nights[0].value == pytest.approx(whole.nights[0].value, rel=0.01)
+
+
 def test_series_are_ratios_to_the_reference_of_the_launch_and_scores_are_themselves(nights: Path) -> None:
     series = {(one.implementation, one.subject): one for one in read_series(find_runs([nights]), [], [])}
     ratio = series["performer@torch", "layer/forward/512"]
