@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from marked_tables import write
 from simulated_noise import KINDS, noise, oracle_scores
 
 Values: TypeAlias = npt.NDArray[np.float64]
@@ -259,19 +260,6 @@ def main() -> None:
     tables = {name: make() for name, make in makers.items() if given.only in (None, name)}
     if given.page:
         write(given.page, tables)
-
-
-def write(page: Path, tables: Mapping[str, Sequence[str]]) -> None:
-    """Put each table between its two marks in the page; raises ValueError where they are missing."""
-    text = page.read_text(encoding="utf-8")
-    for name, lines in tables.items():
-        start, stop = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, begun, rest = text.partition(start)
-        _, ended, after = rest.partition(stop)
-        if not (begun and ended):
-            raise ValueError(f"{page} has no {start} … {stop}")
-        text = f"{before}{start}\n" + "\n".join(lines) + f"\n{stop}{after}"
-    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def _of(found: Mapping[str, Sequence[str]], commit: str) -> str:
 
 
 def asv_table(repository: Path, pairs: Sequence[Pair], folder: Path, tell: Callable[[str], None]) -> str:
-    """A section of the page: what asv says of every commit, beside the gate's judgement."""
+    """What asv says of every commit, beside the gate's judgement, as Markdown."""
     asv = Asv(repository, folder)
     commits = [pairs[0].baseline, *(pair.candidate for pair in pairs)]
     tell(f"asv run on {len(commits)} commits")
@@ -180,13 +180,11 @@ def asv_table(repository: Path, pairs: Sequence[Pair], folder: Path, tell: Calla
         rows.append(f"| {pair.number} | {pair.commit.title} | {planted} | {' | '.join(judgement)} |")
     return "\n".join(
         (
-            "\n## asv on the same commits\n",
             "`asv publish` marks steps of 1% and more (its default is 5%); `bench.changes` reads the same",
             "ratios; `asv continuous` was asked where measured code changed, at its default factor and at",
             "1.01. It was given no benchmark of causality, of what a model learns, or of Keras.\n",
             "| # | commit | planted | asv publish | bench.changes | asv continuous | gate |",
             "| ---: | --- | --- | --- | --- | --- | --- |",
             *rows,
-            "",
         )
     )

@@ -3,8 +3,9 @@
 A scratch repository is made of this project's own tree, and thirty commits on top of it, see
 `planted_commits`: some make a variant slower, hungrier, leak the future or learn less, most change nothing.
 Every neighbouring pair goes through `attnbench gate` as anybody would call it. What was planted stands
-beside what the gate said in FOLDER/planted_history.md, and the exit code is 0 only where at least 95% of the
-plants were found in the commit that holds them and nothing else was called worse.
+beside what the gate said in FOLDER/planted_history.md (and between the marks of `--page`), and the exit
+code is 0 only where at least 95% of the plants were found in the commit that holds them and nothing else was
+called worse.
 
 All that was measured is kept in the folder: stopped at any time, the same command goes on. `--small` is four
 commits whose verdicts need no clock; `--true-sizes` measures how large the plants really are, in long
@@ -25,6 +26,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from marked_tables import write
 from planted_commits import (
     LINEAR,
     PLACES,
@@ -236,6 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--launches", type=int, default=8, help="launches a time, as many to confirm")
     parser.add_argument("--true-sizes", action="store_true", help="measure how large the plants are (15 min)")
     parser.add_argument("--asv", action="store_true", help="asv's verdicts on the same commits (20 min)")
+    parser.add_argument("--page", type=Path, help="Markdown file whose tables are written anew")
     given = parser.parse_args(arguments)
     folder: Path = given.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -248,13 +251,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pairs = judged(repository, commits[: given.commits or None], asked, folder)
     if given.true_sizes:
         true_sizes(repository, pairs, folder)
-    page = table(pairs, sized(pairs, folder), asked)
+    told = {"gate": table(pairs, sized(pairs, folder), asked)}
     if given.asv:
         from planted_asv import asv_table
 
-        page += asv_table(repository.folder, pairs, folder / "asv", progress)
+        told["asv"] = asv_table(repository.folder, pairs, folder / "asv", progress)
+    page = "\n\n".join(told.values()) + "\n"
     (folder / "planted_history.md").write_text(page)
     print(page)
+    if given.page:
+        write(given.page, {name: text.splitlines() for name, text in told.items()})
     return 0 if passed(pairs) else 1
 
 

@@ -111,7 +111,7 @@ def passed(pairs: Sequence[Pair]) -> bool:
 def table(
     pairs: Sequence[Pair], sizes: Mapping[str, Sequence[Mapping[str, Any]]], asked: Sequence[str]
 ) -> str:
-    """The whole page as Markdown."""
+    """What was found, and a row for every commit, as Markdown."""
     planted = plants(pairs)
     found = sum(pair.found for pair in planted)
     clean = [pair for pair in pairs if pair not in planted]
@@ -119,8 +119,6 @@ def table(
     quiet = [pair for pair in clean if not pair.commit.code and pair.commit.plant is None]
     scatter = [pair.told.scatter for pair in pairs if pair.told.scatter]
     lines = [
-        "# The gate on a planted history",
-        "",
         f"`attnbench gate {shlex.join(asked)}` on each of {len(pairs)} commits against the one before.",
         "",
         f"- Plants found, the right commit named: {found}/{len(planted)}.",
@@ -143,7 +141,7 @@ def table(
         "| ---: | --- | --- | --- | --- | ---: | --- | ---: | --- |",
         *(_row(pair, sizes.get(pair.candidate, ())) for pair in pairs),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _row(pair: Pair, sizes: Sequence[Mapping[str, Any]]) -> str:

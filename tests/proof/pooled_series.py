@@ -20,7 +20,8 @@ import numpy.typing as npt
 HERE = Path(__file__).parent
 TABLES = ("pools", "pooled steps", "pooled later", "references", "launches")
 sys.path.insert(0, str(HERE))
-from change_points import NIGHTS, TARGETS, write  # noqa: E402
+from change_points import NIGHTS, TARGETS  # noqa: E402
+from marked_tables import write  # noqa: E402
 from simulated_noise import KINDS, noise  # noqa: E402
 
 Values: TypeAlias = npt.NDArray[np.float64]
