@@ -48,12 +48,14 @@ class Edit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plant:
     """What a commit does to one implementation: a cell of this kind (`time`, `memory`, `certificate`,
-    `score`) gets this word; `size` is the share that was aimed at, 0 where the plant has none."""
+    `score`) gets this word; `size` is the share that was aimed at, 0 where the plant has none. What it
+    `costs` in causal layers besides is no false alarm."""
 
     implementation: str
     kind: str
     size: float = 0.0
     word: str = "worse"
+    costs: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -152,9 +154,9 @@ def hungrier(count: int) -> Edit:
 
 
 def leak(file: str, implementation: str, title: str) -> Commit:
-    """A causal window that ends one token late."""
+    """A causal window that ends one token late, for which it must look at one more block."""
     old, new = _FUTURE
-    plant = Plant(implementation=implementation, kind="certificate")
+    plant = Plant(implementation=implementation, kind="certificate", costs=("time", "memory"))
     return Commit(title=title, edits=(Edit(file=file, old=old, new=new),), plant=plant)
 
 

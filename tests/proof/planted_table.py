@@ -68,7 +68,9 @@ class Pair:
         """Cells called worse that nobody planted."""
         plant = self.commit.plant
         bad = self.told.words("worse")
-        return [cell for cell in bad if not (plant and plant.word == "worse" and _is_of(plant, cell))]
+        if plant is None or plant.word != "worse":
+            return bad
+        return [cell for cell in bad if not (_is_of(plant, cell) or _is_price_of(plant, cell))]
 
     @property
     def right(self) -> bool:
@@ -93,6 +95,11 @@ class Pair:
 
 def _is_of(plant: Plant, cell: Mapping[str, Any]) -> bool:
     return bool(cell["implementation"] == plant.implementation and cell["kind"] == plant.kind)
+
+
+def _is_price_of(plant: Plant, cell: Mapping[str, Any]) -> bool:
+    causal = str(cell["subject"]).startswith("causal_")
+    return bool(causal and cell["implementation"] == plant.implementation and cell["kind"] in plant.costs)
 
 
 def plants(pairs: Sequence[Pair]) -> list[Pair]:
