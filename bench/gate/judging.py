@@ -37,6 +37,7 @@ class Judging:
     def cells(self) -> list[Cell]:
         """Measure, and answer every cell with its last word."""
         self._ordinary.screen()
+        self._scored_again()
         certified = self._certified()
         self._bar(certified)
         self._times.screen()
@@ -49,6 +50,17 @@ class Judging:
         self.moved = self._times.moved()
         words |= {cell.place: cell for cell in self._disbelieved(words)}
         return [*certified, *words.values(), *self._times.unchanged, *self._unchanged()]
+
+    def _scored_again(self) -> None:
+        """More seeds of the scores that differ: where all examples score as before, the first ones do."""
+        moved = {
+            name_of(pair): pair
+            for pair, sample in self._samples()
+            if sample.difference and any(sample.effects.values())
+        }
+        if moved:
+            self._tell(f"scores differ in {len(moved)} places: more seeds")
+            self._ordinary.more_seeds(list(moved.values()))
 
     def _samples(self) -> list[tuple[ArmPair, Sample]]:
         found, notes = samples(self._ordinary, self._suites, self._margin)
