@@ -70,7 +70,7 @@ class Pair:
         bad = self.told.words("worse")
         if plant is None or plant.word != "worse":
             return bad
-        return [cell for cell in bad if not (_is_of(plant, cell) or _is_price_of(plant, cell))]
+        return [cell for cell in bad if not (_is_of(plant, cell) or _follows(plant, cell))]
 
     @property
     def right(self) -> bool:
@@ -97,7 +97,11 @@ def _is_of(plant: Plant, cell: Mapping[str, Any]) -> bool:
     return bool(cell["implementation"] == plant.implementation and cell["kind"] == plant.kind)
 
 
-def _is_price_of(plant: Plant, cell: Mapping[str, Any]) -> bool:
+def _follows(plant: Plant, cell: Mapping[str, Any]) -> bool:
+    """Whether the cell is worse for the plant's sake: what it costs, and the twin that no longer agrees."""
+    variant = plant.implementation.partition("@")[0]
+    if plant.kind == "certificate" and cell["metric"] == "twins":
+        return str(cell["implementation"]).partition("@")[0] == variant
     causal = str(cell["subject"]).startswith("causal_")
     return bool(causal and cell["implementation"] == plant.implementation and cell["kind"] in plant.costs)
 
