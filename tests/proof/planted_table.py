@@ -145,24 +145,25 @@ def table(
             "- Scatter of a launch's log ratio of the reference, whose code is the same on both sides: "
             f"{min(scatter):.2%} to {max(scatter):.2%}."
         )
+    head, rule = ("| true size ", "| --- ") if sizes else ("", "")
     lines += [
         "",
-        "| # | commit | planted | true size | what the gate says first | cells measured | exit code "
-        "| seconds | verdict |",
-        "| ---: | --- | --- | --- | --- | ---: | --- | ---: | --- |",
-        *(_row(pair, sizes.get(pair.candidate, ())) for pair in pairs),
+        f"| # | commit | planted {head}| what the gate says first | cells measured | exit code | seconds "
+        "| verdict |",
+        f"| ---: | --- | --- {rule}| --- | ---: | --- | ---: | --- |",
+        *(_row(pair, sizes) for pair in pairs),
     ]
     return "\n".join(lines)
 
 
-def _row(pair: Pair, sizes: Sequence[Mapping[str, Any]]) -> str:
+def _row(pair: Pair, sizes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     plant, told = pair.commit.plant, pair.told
     planted = plant.title if plant else ("code rewritten" if pair.commit.code else "nothing")
     cells = (
         str(pair.number),
         pair.commit.title,
         planted,
-        "; ".join(map(_size, sizes)),
+        *(["; ".join(map(_size, sizes.get(pair.candidate, ())))] if sizes else ()),
         _said(pair),
         str(told.measured),
         NAMES[told.exit_code],
