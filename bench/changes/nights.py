@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from bench.changes.common import common_steps
+from bench.changes.moved_together import common_steps
 from bench.changes.walk import Step, find_steps
 from bench.schema import Better
 
@@ -60,8 +60,8 @@ def changes(
     """The changes of each series of nights in their order in time; `better` says which way each improves.
 
     Where `ratios` is true, values are ratios or positive figures and steps are relative. `smallest` is the
-    smallest change of a series worth a word, in the same terms. Series of one pool
-    have the same smallest, and so have those that are ratios to one reference (None: to none).
+    smallest change of a series worth a word, in the same terms. Series of one pool have the same smallest,
+    and so have those that are ratios to one reference (None: to none).
     """
     answers: list[list[Change]] = [[] for _ in series]
     moments = _moments(series)

@@ -8,9 +8,6 @@ from reports.pictures.charts import Line
 
 SERIES_COLOURS = 10
 INK, MUTED, GRID = "#0a0b01", "#0a0b02", "#0a0b03"
-VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)"} | {
-    f"#0a0c{index:02x}": f"var(--series-{index})" for index in range(SERIES_COLOURS)
-}
 
 
 def colours(variants: Sequence[str]) -> Mapping[str, int]:
@@ -21,6 +18,12 @@ def colours(variants: Sequence[str]) -> Mapping[str, int]:
 def colour(index: int) -> str:
     """The placeholder of the page's colour with this number, as `colours` gives it."""
     return f"#0a0c{index:02x}"
+
+
+VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)"} | {
+    colour(index): f"var(--series-{index})" for index in range(SERIES_COLOURS)
+}
+"""What each placeholder becomes in a page."""
 
 
 def hue(line: Line) -> str:

@@ -22,9 +22,9 @@ from matplotlib.path import Path
 
 from reports.pictures import labels
 from reports.pictures.drawing import STYLE, as_markup
-from reports.pictures.palette import INK, MUTED
+from reports.pictures.palette import INK, MUTED, colour
 
-FOR, AGAINST = "#0a0c01", "#0a0c02"
+FOR, AGAINST = colour(1), colour(2)
 _LINE_HEIGHT, _GAP, _WIDTH = 15.0, 4.0, 330.0
 _LONGEST_WORD = 24
 _GREYS = (0.15, 0.4, 0.65, 0.9)

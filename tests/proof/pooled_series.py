@@ -2,7 +2,7 @@
 
 Thirty series a pool, from fixed seeds: of one kind of noise, of all six kinds mixed, of Gaussian noise with
 one member that is otherwise, and of members that share half of their variance (their reference's). Steps
-come in five of the thirty. ``--page PATH`` writes the tables into that file. Takes about fifteen minutes,
+come in five of the thirty. ``--page PATH`` writes the tables into that file. Takes about eight minutes,
 one core.
 """
 
